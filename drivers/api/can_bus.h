@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "drivers/api/can_frame.h"
@@ -27,13 +29,20 @@ inline bool CanTransmit(BusState s) { return s <= BusState::kPassive; }
 class CommandGuard {
  public:
   explicit CommandGuard(MonoTime deadline) : deadline_(deadline) {}
+  // A driver's own guard for the frames of one command: also revoked as soon as `parent` is, so
+  // that a driver can withdraw what the gate let through (S10) without a say in the gate's guard.
+  explicit CommandGuard(std::shared_ptr<const CommandGuard> parent)
+      : deadline_(parent ? parent->deadline() : kNever), parent_(std::move(parent)) {}
   void Revoke() { revoked_.store(true, std::memory_order_release); }
-  bool revoked() const { return revoked_.load(std::memory_order_acquire); }
+  bool revoked() const {
+    return revoked_.load(std::memory_order_acquire) || (parent_ != nullptr && parent_->revoked());
+  }
   MonoTime deadline() const { return deadline_; }
   bool MaySend(MonoTime now) const { return !revoked() && now < deadline_; }
 
  private:
   const MonoTime deadline_;
+  const std::shared_ptr<const CommandGuard> parent_;
   std::atomic<bool> revoked_{false};
 };
 

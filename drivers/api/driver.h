@@ -56,6 +56,9 @@ struct Command {
   Stage wait_for = Stage::kConfirmed;
   Urgency urgency = Urgency::kCommand;        // kSafe for safe actions and emergency off
   std::shared_ptr<const CommandGuard> guard;  // to be put into every frame of this command
+  // The table that the ids of `what` belong to. The actor ends the command, unsent, when the device
+  // has another one by then: its numbers mean other items.
+  std::shared_ptr<const ItemTable> items = nullptr;
 };
 
 // ---------------------------------------------------------------- what a driver is given
@@ -246,6 +249,9 @@ struct ActionArgument {
   ValueType type;
   bool needed;
   const char* description;
+  const char* unit = "";
+  // Name of the configured limit (DriverInfo::limits) that bounds its magnitude; "" for none.
+  const char* limit = "";
 };
 
 enum class Role : uint8_t { kNone, kViewer, kOperator, kEngineer };
