@@ -2,10 +2,12 @@
 // configuration; run by threads, or stepped by hand on a virtual clock.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -49,6 +51,9 @@ struct SimulatorSetup {
 struct HubOptions {
   AccessRules access;
   int realtime_priority = 0;  // SCHED_FIFO of bus and actor threads; 0: ordinary scheduling
+  // Called on actor threads with what drivers log, must not block; empty: nothing is logged.
+  std::function<void(LogLevel level, const std::string& device_id, std::string_view text)> log =
+      nullptr;
 };
 
 struct DeviceCounters {

@@ -41,6 +41,9 @@ class DeviceSnapshot {
   const std::string& link_text() const { return meta_->link_text; }
   bool polled() const { return meta_->polled; }
   const std::map<std::string, std::string>& identity() const { return meta_->identity; }
+  // Adds the storage items whose GOOD time ended after `after` and not after `now`; returns when
+  // the next one's ends, kNever for none.
+  MonoTime Expired(MonoTime after, MonoTime now, std::vector<ItemId>* items) const;
 
  private:
   friend class StateCache;
@@ -85,6 +88,10 @@ class DeviceWriter final : public StatePublisher {
   void Commit();
   // What readers would see after Commit.
   Reading Pending(ItemId item) const;
+  // The same, of the whole device; valid until the next call that changes anything.
+  const DeviceSnapshot& Newest() const;
+  // For a driver that starts again: what the device said of itself is forgotten.
+  void ClearIdentity();
 
  private:
   friend class StateCache;

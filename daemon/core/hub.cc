@@ -1,0 +1,433 @@
+#include "daemon/core/hub.h"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "daemon/core/alarm_impl.h"
+#include "daemon/core/bus_alarm.h"
+#include "daemon/core/device_actor.h"
+#include "daemon/core/gate_impl.h"
+#include "daemon/core/lease_impl.h"
+#include "daemon/core/ready_waiters.h"
+#include "daemon/core/real_clock.h"
+#include "daemon/core/step_thread.h"
+#include "drivers/api/errors.h"
+
+namespace canhub {
+namespace {
+
+// What Create cannot build a hub from. The configuration has been checked with file and line; this
+// guards the other callers.
+absl::Status CheckSetup(const std::vector<BusSetup>& buses,
+                        const std::vector<DeviceSetup>& devices) {
+  const auto wrong = [](const std::string& text, const std::string& id) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "WRONG_SETUP", text, {{"id", id}});
+  };
+  std::set<std::string> ids;
+  std::set<std::string> bus_ids;
+  for (const BusSetup& bus : buses) {
+    if (bus.bus == nullptr) return wrong("bus " + bus.id + " has no CanBus", bus.id);
+    if (!ids.insert(bus.id).second) return wrong("the id " + bus.id + " is there twice", bus.id);
+    bus_ids.insert(bus.id);
+  }
+  for (const DeviceSetup& device : devices) {
+    const std::string& id = device.config.id;
+    if (!ids.insert(id).second) return wrong("the id " + id + " is there twice", id);
+    if (device.driver == nullptr) return wrong("device " + id + " has no driver", id);
+    if (!bus_ids.contains(device.bus_id)) {
+      return wrong("device " + id + ": there is no bus \"" + device.bus_id + "\"", id);
+    }
+    if (!(device.poll_weight > 0)) {
+      return wrong("device " + id + ": found a poll weight of " +
+                       std::to_string(device.poll_weight) + ", expected more than 0",
+                   id);
+    }
+  }
+  return absl::OkStatus();
+}
+
+class HubImpl final : public Hub {
+ public:
+  HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, HubOptions options,
+          std::vector<BusSetup> buses, std::vector<DeviceSetup> devices);
+  ~HubImpl() override;
+
+  std::vector<Steppable*> Steppables() override;
+  absl::Status StartThreads() override;
+  std::vector<std::string> Shutdown(Duration timeout) override;
+  std::vector<std::string> HungDevices(Duration longer_than) const override;
+
+  const Clock& clock() const override { return *clock_; }
+  StateCache& cache() override { return cache_; }
+  WatchHub& watches() override { return *watches_; }
+  CommandGate& gate() override { return *gate_; }
+  LeaseTable& leases() override { return *leases_; }
+  AlarmBook& alarms() override { return *alarms_; }
+  AuditLog& audit() override { return *audit_; }
+
+  std::vector<DeviceView> devices() const override;
+  std::optional<DeviceView> FindDevice(std::string_view device_id) const override;
+  DeviceCounters Counters(DeviceIndex device) const override;
+  std::vector<const BusSetup*> buses() const override;
+  const BusSetup* FindBus(std::string_view bus_id) const override;
+
+  absl::Status RestartDevice(std::string_view device_id) override;
+  void Refresh(DeviceIndex device, std::vector<ItemId> items, MonoTime deadline,
+               absl::AnyInvocable<void(absl::Status)> done) override;
+  void WaitReady(MonoTime deadline,
+                 absl::AnyInvocable<void(std::vector<std::string>)> ready) override;
+
+  void SetAccess(AccessRules access) override;
+  Role RoleOf(std::string_view identity) const override;
+  void UpdateDevice(const std::string& device_id, DeviceConfig config, std::string on_lease_lost,
+                    std::string on_shutdown, bool require_lease) override;
+
+ private:
+  struct Device {
+    std::unique_ptr<DeviceActor> actor;
+    // Under setups_mutex_. Versions are kept: a DeviceView points to one, and reloads are rare.
+    std::deque<DeviceSetup> setups;
+  };
+
+  void TellGate(DeviceIndex index, const DeviceSetup& setup);
+  DeviceView ViewOf(DeviceIndex index) const;
+  bool running() const { return !device_threads_.empty() || !threads_.empty(); }
+  // Ends the drivers on their threads, while the buses still carry their last frames.
+  void TakeLeave();
+  void StopThreads();
+
+  const Clock* const clock_;
+  AuditLog* const audit_;
+  const HubOptions options_;
+  const std::vector<BusSetup> buses_;
+
+  mutable std::mutex access_mutex_;
+  std::shared_ptr<const AccessRules> access_;
+
+  // Destroyed in the reverse order, after the threads: leases and gate call actors; actors'
+  // callbacks end in the gate's record and the alarms.
+  StateCache cache_;
+  std::unique_ptr<WatchHub> watches_;
+  std::unique_ptr<AlarmBook> alarms_;
+  std::unique_ptr<BusAlarms> bus_alarms_;
+  std::unique_ptr<ReadyWaiters> waiters_;
+  mutable std::mutex setups_mutex_;
+  std::vector<Device> devices_;
+  std::unique_ptr<HubGate> gate_;
+  std::unique_ptr<LeaseTable> leases_;
+
+  std::vector<std::unique_ptr<StepThread>> device_threads_;  // by device
+  std::vector<std::unique_ptr<StepThread>> threads_;
+};
+
+HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, HubOptions options,
+                 std::vector<BusSetup> buses, std::vector<DeviceSetup> devices)
+    : clock_(clock),
+      audit_(audit),
+      options_(std::move(options)),
+      buses_(std::move(buses)),
+      access_(std::make_shared<const AccessRules>(options_.access)),
+      cache_(*clock) {
+  for (const DeviceSetup& device : devices) cache_.AddDevice(device.config.id);
+  watches_ = std::make_unique<WatchHub>(&cache_);
+  alarms_ = MakeAlarmBook(clock, alarm_store, audit);
+  bus_alarms_ = std::make_unique<BusAlarms>(alarms_.get());
+  for (const BusSetup& bus : buses_) bus_alarms_->Add(bus.id, bus.bus.get());
+  waiters_ = std::make_unique<ReadyWaiters>(&cache_, watches_.get());
+  gate_ = MakeCommandGate({.clock = clock, .cache = &cache_, .audit = audit});
+
+  std::map<std::string, double> weights;  // by bus
+  for (const DeviceSetup& device : devices) weights[device.bus_id] += device.poll_weight;
+  devices_.resize(devices.size());
+  for (DeviceIndex i = 0; i < devices.size(); ++i) {
+    DeviceSetup& setup = devices[i];
+    const BusSetup& bus = *FindBus(setup.bus_id);
+    DeviceActor::Options actor;
+    actor.clock = clock;
+    actor.driver = setup.driver;
+    actor.config = setup.config;
+    actor.bus_info = {.id = bus.id,
+                      .bitrate = bus.bitrate,
+                      .poll_share = bus.max_load * setup.poll_weight / weights[bus.id],
+                      .simulated = bus.simulated || setup.simulated};
+    actor.writer = cache_.Writer(i);
+    actor.alarms = alarms_.get();
+    actor.log = options_.log;
+    devices_[i].actor = std::make_unique<DeviceActor>(std::move(actor), bus.bus.get());
+    devices_[i].setups.push_back(std::move(setup));
+    TellGate(i, devices_[i].setups.back());
+  }
+  for (const BusSetup& bus : buses_) gate_->AddBus(bus.id, bus.bus.get());
+  leases_ = MakeLeaseTable(
+      {.clock = clock, .gate = gate_.get(), .audit = audit, .alarms = alarms_.get()});
+}
+
+HubImpl::~HubImpl() {
+  StopThreads();
+  leases_.reset();
+  gate_->DetachBuses();
+  gate_.reset();
+  for (Device& device : devices_) device.actor.reset();
+  waiters_.reset();
+  bus_alarms_.reset();
+}
+
+void HubImpl::TellGate(DeviceIndex index, const DeviceSetup& setup) {
+  auto device = std::make_shared<GatedDevice>();
+  device->index = index;
+  device->config = setup.config;
+  device->driver = setup.driver;
+  device->bus_id = setup.bus_id;
+  device->on_lease_lost = setup.on_lease_lost;
+  device->require_lease = setup.require_lease;
+  device->target = devices_[index].actor.get();
+  gate_->SetDevice(std::move(device));
+}
+
+// ---------------------------------------------------------------- running
+
+std::vector<Steppable*> HubImpl::Steppables() {
+  std::vector<Steppable*> steps;
+  for (Device& device : devices_) steps.push_back(device.actor.get());
+  for (Steppable* step :
+       std::initializer_list<Steppable*>{watches_.get(), waiters_.get(), leases_.get(), gate_.get(),
+                                         bus_alarms_.get(), alarms_.get()}) {
+    steps.push_back(step);
+  }
+  return steps;
+}
+
+absl::Status HubImpl::StartThreads() {
+  const auto start = [&](std::vector<std::unique_ptr<StepThread>>& threads, const std::string& name,
+                         std::vector<Steppable*> steps, int priority) {
+    absl::StatusOr<std::unique_ptr<StepThread>> thread =
+        StepThread::Start(clock_, std::move(steps), {name, priority});
+    if (thread.ok()) threads.push_back(*std::move(thread));
+    return thread.status();
+  };
+  // Leases as urgent as devices: a safe action waits for its lease to lapse (S05).
+  const int realtime = options_.realtime_priority;
+  absl::Status status = start(threads_, "watches", {watches_.get(), waiters_.get()}, 0);
+  if (status.ok()) status = start(threads_, "leases", {leases_.get()}, realtime);
+  if (status.ok()) {
+    // Alarms go to the disk: nothing that is urgent stands behind them.
+    status = start(threads_, "housekeeping", {bus_alarms_.get(), gate_.get(), alarms_.get()}, 0);
+  }
+  for (size_t i = 0; status.ok() && i < devices_.size(); ++i) {
+    status = start(device_threads_, devices_[i].actor->id(), {devices_[i].actor.get()}, realtime);
+  }
+  if (!status.ok()) StopThreads();
+  return status;
+}
+
+void HubImpl::StopThreads() {
+  device_threads_.clear();
+  threads_.clear();
+}
+
+void HubImpl::TakeLeave() {
+  if (device_threads_.empty()) return;
+  // An actor that hangs does not hold up the end of the daemon.
+  constexpr Duration kRetireTime = std::chrono::milliseconds(500);
+  // Log-off is one frame a device: a hundred of them on the slowest line.
+  constexpr Duration kLastFrames = std::chrono::milliseconds(100);
+  struct Leave {
+    std::atomic<size_t> open;
+    Doorbell changed;
+  };
+  const auto leave = std::make_shared<Leave>();
+  leave->open = devices_.size();
+  for (Device& device : devices_) {
+    device.actor->PostRetire([leave] {
+      leave->open.fetch_sub(1);
+      leave->changed.Ring();
+    });
+  }
+  const MonoTime deadline = clock_->Now() + kRetireTime;
+  while (leave->open.load() > 0 && leave->changed.WaitUntil(deadline)) {
+  }
+  Doorbell nobody_rings;
+  nobody_rings.WaitUntil(clock_->Now() + kLastFrames);
+}
+
+std::vector<std::string> HubImpl::Shutdown(Duration timeout) {
+  // Callbacks may come after the time is over.
+  struct Safe {
+    std::mutex mutex;
+    std::vector<std::pair<std::string, std::string>> open;  // device, action
+    std::vector<std::string> failed;
+    Doorbell changed;
+  };
+  const auto safe = std::make_shared<Safe>();
+  for (const DeviceView& device : devices()) {
+    const std::string& action = device.setup->on_shutdown;
+    if (!action.empty() && action != kHoldAction) {
+      safe->open.emplace_back(device.setup->config.id, action);
+    }
+  }
+  // All at once: the slowest ramp is waited for, not the sum of them. A copy: callbacks of refused
+  // ones come at once.
+  const auto wanted = safe->open;
+  for (const auto& [device_id, action] : wanted) {
+    gate_->SubmitSafeAction(
+        device_id, action, "the daemon stops", [safe, id = device_id](CommandResult result) {
+          {
+            const std::lock_guard lock(safe->mutex);
+            const auto it = std::find_if(safe->open.begin(), safe->open.end(),
+                                         [&](const auto& open) { return open.first == id; });
+            if (it == safe->open.end()) return;
+            if (!result.status.ok()) {
+              safe->failed.push_back(id + ": " + it->second + ": " + result.status.ToString());
+            }
+            safe->open.erase(it);
+          }
+          safe->changed.Ring();
+        });
+  }
+
+  const auto all_ended = [&] {
+    const std::lock_guard lock(safe->mutex);
+    return safe->open.empty();
+  };
+  const MonoTime deadline = clock_->Now() + timeout;
+  if (running()) {
+    while (!all_ended() && safe->changed.WaitUntil(deadline)) {
+    }
+  } else {
+    // Stepped by hand: the clock stands still here, so that one turn of all does what can be done.
+    for (Steppable* step : Steppables()) step->RunUntil(clock_->Now());
+  }
+  std::vector<std::string> lines;
+  {
+    // What ends from here on ends because the daemon does.
+    const std::lock_guard lock(safe->mutex);
+    lines = safe->failed;
+    for (const auto& [device_id, action] : safe->open) {
+      lines.push_back(
+          device_id + ": " + action + ": not done within " +
+          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()) +
+          " ms");
+    }
+    safe->open.clear();
+  }
+  TakeLeave();
+  StopThreads();
+  return lines;
+}
+
+std::vector<std::string> HubImpl::HungDevices(Duration longer_than) const {
+  std::vector<std::string> hung;
+  const MonoTime now = clock_->Now();
+  for (size_t i = 0; i < device_threads_.size(); ++i) {
+    if (device_threads_[i]->Overdue(now) > longer_than) hung.push_back(devices_[i].actor->id());
+  }
+  return hung;
+}
+
+// ---------------------------------------------------------------- what there is
+
+Hub::DeviceView HubImpl::ViewOf(DeviceIndex index) const {
+  const std::lock_guard lock(setups_mutex_);
+  const DeviceSetup& setup = devices_[index].setups.back();
+  return {index, &setup, setup.driver->address(setup.config)};
+}
+
+std::vector<Hub::DeviceView> HubImpl::devices() const {
+  std::vector<DeviceView> views;
+  for (DeviceIndex i = 0; i < devices_.size(); ++i) views.push_back(ViewOf(i));
+  return views;
+}
+
+std::optional<Hub::DeviceView> HubImpl::FindDevice(std::string_view device_id) const {
+  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  if (!index) return std::nullopt;
+  return ViewOf(*index);
+}
+
+DeviceCounters HubImpl::Counters(DeviceIndex device) const {
+  const DeviceActor& actor = *devices_[device].actor;
+  DeviceCounters counters = actor.Counters();
+  counters.commands_refused += gate_->Counters(actor.id()).refused;
+  return counters;
+}
+
+std::vector<const BusSetup*> HubImpl::buses() const {
+  std::vector<const BusSetup*> buses;
+  for (const BusSetup& bus : buses_) buses.push_back(&bus);
+  return buses;
+}
+
+const BusSetup* HubImpl::FindBus(std::string_view bus_id) const {
+  for (const BusSetup& bus : buses_) {
+    if (bus.id == bus_id) return &bus;
+  }
+  return nullptr;
+}
+
+// ---------------------------------------------------------------- acts
+
+absl::Status HubImpl::RestartDevice(std::string_view device_id) {
+  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  if (!index) return NoSuchDevice(cache_, std::string(device_id));
+  return devices_[*index].actor->PostRestart();
+}
+
+void HubImpl::Refresh(DeviceIndex device, std::vector<ItemId> items, MonoTime deadline,
+                      absl::AnyInvocable<void(absl::Status)> done) {
+  devices_[device].actor->PostRefresh(std::move(items), deadline, std::move(done));
+}
+
+void HubImpl::WaitReady(MonoTime deadline,
+                        absl::AnyInvocable<void(std::vector<std::string>)> ready) {
+  waiters_->Add(deadline, std::move(ready));
+}
+
+void HubImpl::SetAccess(AccessRules access) {
+  auto rules = std::make_shared<const AccessRules>(std::move(access));
+  const std::lock_guard lock(access_mutex_);
+  access_ = std::move(rules);
+}
+
+Role HubImpl::RoleOf(std::string_view identity) const {
+  std::shared_ptr<const AccessRules> rules;
+  {
+    const std::lock_guard lock(access_mutex_);
+    rules = access_;
+  }
+  return rules->RoleOf(identity);
+}
+
+void HubImpl::UpdateDevice(const std::string& device_id, DeviceConfig config,
+                           std::string on_lease_lost, std::string on_shutdown, bool require_lease) {
+  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  if (!index) return;
+  Device& device = devices_[*index];
+  {
+    const std::lock_guard lock(setups_mutex_);
+    DeviceSetup setup = device.setups.back();
+    setup.config = config;
+    setup.on_lease_lost = std::move(on_lease_lost);
+    setup.on_shutdown = std::move(on_shutdown);
+    setup.require_lease = require_lease;
+    device.setups.push_back(std::move(setup));
+    // The gate first: from here on it refuses what the new limits forbid.
+    TellGate(*index, device.setups.back());
+  }
+  device.actor->PostConfig(std::move(config));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Hub>> Hub::Create(const Clock* clock, AuditLog* audit,
+                                                 AlarmStore* alarm_store, HubOptions options,
+                                                 std::vector<BusSetup> buses,
+                                                 std::vector<DeviceSetup> devices) {
+  if (absl::Status status = CheckSetup(buses, devices); !status.ok()) return status;
+  return std::make_unique<HubImpl>(clock, audit, alarm_store, std::move(options), std::move(buses),
+                                   std::move(devices));
+}
+
+}  // namespace canhub
