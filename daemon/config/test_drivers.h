@@ -1,0 +1,71 @@
+// A made-up driver for the tests of this folder: every type of parameter, limits, safe actions and
+// a cross-check.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "drivers/api/driver.h"
+
+namespace canhub {
+
+inline absl::Status CheckDemoPsu(const DeviceConfig& config) {
+  const auto voltage = config.limits.find("voltage");
+  if (config.Parameter("model").text() == "small" && voltage != config.limits.end() &&
+      voltage->second > 1000) {
+    return absl::InvalidArgumentError("limits.voltage: found " +
+                                      std::to_string(static_cast<int>(voltage->second)) +
+                                      " V, expected at most 1000 V for the model small");
+  }
+  return absl::OkStatus();
+}
+
+inline const DriverInfo* DemoPsuInfo() {
+  static const DriverInfo info = {
+      .name = "demo-psu",
+      .kind = "high_voltage",
+      .description = "A supply.",
+      .parameters =
+          {
+              {.name = "address",
+               .type = ParameterType::kInteger,
+               .minimum = 0,
+               .maximum = 63,
+               .description = "module address"},
+              {.name = "poll",
+               .type = ParameterType::kDuration,
+               .default_text = "500 ms",
+               .minimum = 0.05,
+               .maximum = 60,
+               .description = "poll period"},
+              {.name = "offset",
+               .type = ParameterType::kNumber,
+               .unit = "V",
+               .default_text = "0 V",
+               .description = "added | to readings"},
+              {.name = "gain", .type = ParameterType::kNumber, .default_text = "1"},
+              {.name = "label", .type = ParameterType::kText, .default_text = ""},
+              {.name = "fan", .type = ParameterType::kFlag, .default_text = "true"},
+              {.name = "model",
+               .type = ParameterType::kChoice,
+               .default_text = "large",
+               .choices = {"small", "large"}},
+          },
+      .limits = {{"voltage", "V", 6000, "largest set voltage"},
+                 {"ramp", "V/s", 500, "fastest ramp"}},
+      .actions = {{"ramp_down", Role::kOperator, true, "ramps all outputs to 0 V"},
+                  {"emergency_off", Role::kOperator, true, "switches off at once"},
+                  {"factory_reset", Role::kEngineer, false, "forgets everything"}},
+      .default_safe_action = "ramp_down",
+      .check = &CheckDemoPsu,
+      .address = [](const DeviceConfig& config) { return config.Parameter("address").ToString(); },
+  };
+  return &info;
+}
+
+inline std::span<const DriverInfo* const> TestDrivers() {
+  static const DriverInfo* const drivers[] = {DemoPsuInfo()};
+  return drivers;
+}
+
+}  // namespace canhub
