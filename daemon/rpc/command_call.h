@@ -1,0 +1,61 @@
+// Calls that act on a device: options → CommandRequest → gate → Receipt.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "canhub/v1/common.pb.h"
+#include "daemon/rpc/call.h"
+#include "daemon/rpc/convert.h"
+
+namespace canhub {
+
+using CommandContent = std::variant<std::vector<NamedWrite>, ActionCall>;
+
+// INVALID_ARGUMENT: a wait_for that does not exist. `otherwise` for WAIT_FOR_UNSPECIFIED.
+absl::StatusOr<Stage> ReadWaitFor(const v1::CommandOptions& options, Stage otherwise);
+
+// The request for the gate, which checks everything else.
+absl::StatusOr<CommandRequest> MakeCommand(const RpcContext& rpc,
+                                           const grpc::ServerContextBase& context,
+                                           const Caller& caller, const std::string& device_id,
+                                           CommandContent what, const v1::CommandOptions& options);
+
+// Whether readings of this device or bus are marked as simulated.
+bool IsSimulated(const Hub& hub, const std::string& device_id);
+
+// One command, one receipt. `make`: absl::StatusOr<CommandRequest>(const Caller&), at once.
+// `fill`: void(const CommandResult&), may add to the response, which has its receipt by then.
+template <typename Response, typename Make, typename Fill>
+grpc::ServerUnaryReactor* AnswerCommand(RpcContext& rpc, grpc::CallbackServerContext* context,
+                                        Response* response, Make make, Fill fill) {
+  // The gate checks the role, and audits the refusal.
+  return AnswerLater(
+      rpc, context, Role::kNone, [&](const Caller& caller, std::shared_ptr<PendingCall> call) {
+        absl::StatusOr<CommandRequest> request = make(caller);
+        if (!request.ok()) return call->End(request.status());
+        rpc.hub->gate().Submit(
+            *std::move(request), [call = std::move(call), response, fill = std::move(fill),
+                                  hub = rpc.hub](CommandResult result) mutable {
+              call->Finish([&] {
+                if (!result.status.ok()) return result.status;
+                SetReceipt(result.receipt, IsSimulated(*hub, result.receipt.device_id),
+                           TimeView(hub->clock()), response->mutable_receipt());
+                fill(result);
+                return absl::OkStatus();
+              });
+            });
+      });
+}
+
+template <typename Response, typename Make>
+grpc::ServerUnaryReactor* AnswerCommand(RpcContext& rpc, grpc::CallbackServerContext* context,
+                                        Response* response, Make make) {
+  return AnswerCommand(rpc, context, response, std::move(make), [](const CommandResult&) {});
+}
+
+}  // namespace canhub

@@ -1,0 +1,37 @@
+// Names and patterns of items, resolved against one snapshot of each device.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "daemon/core/hub.h"
+
+namespace canhub {
+
+// One match. Name and reading come from the same snapshot, whatever happens meanwhile.
+struct ItemMatch {
+  DeviceIndex device = 0;
+  ItemId item = 0;
+  const DeviceSnapshot* snapshot = nullptr;  // kept by ItemMatches
+  bool exact = false;                        // asked for by its name, not by a pattern
+};
+
+struct ItemMatches {
+  std::vector<ItemMatch> items;  // in the order of the patterns
+  std::vector<std::pair<DeviceIndex, std::shared_ptr<const DeviceSnapshot>>> snapshots;
+};
+
+enum class Unmatched { kError, kIgnore };
+// INVALID_ARGUMENT: a malformed pattern. NOT_FOUND: a plain name that matches nothing, unless that
+// is ignored.
+absl::StatusOr<ItemMatches> MatchItems(const StateCache& cache,
+                                       const std::vector<std::string>& patterns,
+                                       Unmatched unmatched = Unmatched::kError);
+// Of a repeated string field.
+inline std::vector<std::string> ToVector(const auto& repeated) {
+  return {repeated.begin(), repeated.end()};
+}
+
+}  // namespace canhub
