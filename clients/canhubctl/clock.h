@@ -1,0 +1,18 @@
+// The client's only reads of a clock.
+#pragma once
+
+#include <chrono>
+
+#include "google/protobuf/timestamp.pb.h"
+
+namespace canhub::ctl {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+// For gRPC deadlines, "how long ago", and --since.
+WallTime Now();
+
+WallTime ToWallTime(const google::protobuf::Timestamp& time);
+google::protobuf::Timestamp ToTimestamp(WallTime time);
+
+}  // namespace canhub::ctl

@@ -1,0 +1,94 @@
+"""Inside the lab PC: real SocketCAN on vcan0. Everything runs with one slow CPU, so times are generous."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+from processes import BIN, Daemon, Process  # noqa: E402
+
+CONFIG = """
+listen: [127.0.0.1:0]
+buses:
+  can0: {type: socketcan, interface: vcan0, bitrate: 125000}
+devices:
+  hv0: {driver: iseg, bus: can0, address: 2}
+"""
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("LAB_PC") != "1":
+        raise pytest.UsageError("tests/lab_pc runs inside the lab PC only: scripts/test --only lab_pc")
+
+
+class Candump(Process):
+    """A witness that is not ours. Lines as candump -L writes them."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self._file = self.path.open("w")
+        # -x marks frames by direction where the version knows it; -L is the log format.
+        self.popen = subprocess.Popen(["stdbuf", "-oL", "candump", "-L", "vcan0"], stdout=self._file)
+        self.name = "candump"
+
+    def frames(self):
+        """(seconds, "210#…") of every complete line."""
+        frames = []
+        for line in self.path.read_text().splitlines():
+            parts = line.split()
+            if len(parts) >= 3:
+                frames.append((float(parts[0].strip("()")), parts[2]))
+        return frames
+
+    def stop(self, *_):
+        self.popen.terminate()
+        self.popen.wait()
+        self._file.close()
+
+
+@pytest.fixture
+def candump(tmp_path):
+    witness = Candump(tmp_path / "candump.log")
+    import time
+    time.sleep(0.5)  # until it listens; it says nothing when it does
+    yield witness
+    witness.stop()
+
+
+@pytest.fixture
+def sim():
+    """sim("sim_channels=16", …) → canhub-sim as iseg module 2 on vcan0."""
+    running = []
+
+    def run(*settings, address=2, identifier="hv0"):
+        arguments = [BIN / "canhub-sim", "--bus", "socketcan:vcan0", "--driver", "iseg", "--id", identifier, "--stdin",
+                     "--set", f"address={address}"]
+        for setting in settings:
+            arguments += ["--set", setting]
+        process = Process(arguments, "canhub-sim", stdin=subprocess.PIPE)
+        running.append(process)
+        process.wait_for_line(r"^ready$", 60)
+        return process
+
+    yield run
+    for process in running:
+        process.stop(seconds=30)
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    running = []
+
+    def run(config=CONFIG):
+        path = tmp_path / "lab.yaml"
+        path.write_text(config)
+        process = Daemon(path, tmp_path / "state")
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        if process.popen.poll() is None:
+            process.stop(seconds=40)
