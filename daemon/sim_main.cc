@@ -157,12 +157,19 @@ class CommandReader {
   std::string input_;
 };
 
-// Until a signal ends it.
+// Until a signal ends it. Says "ready" once, when the buses carry frames.
 void Serve(int signals, bool read_stdin, Simulation* simulation) {
+  constexpr int kLookAgainMs = 20;
+  bool ready = false;
   CommandReader reader(simulation);
   pollfd wait[] = {{signals, POLLIN, 0}, {read_stdin ? STDIN_FILENO : -1, POLLIN, 0}};
   while (true) {
-    if (poll(wait, 2, -1) < 0 && errno != EINTR) return;
+    if (!ready && simulation->Connected()) {
+      ready = true;
+      std::printf("ready\n");
+      std::fflush(stdout);
+    }
+    if (poll(wait, 2, ready ? -1 : kLookAgainMs) < 0 && errno != EINTR) return;
     if ((wait[0].revents & POLLIN) != 0) return;
     // The end of the input does not end the simulation: its starter may be a shell that is gone.
     if (wait[1].revents != 0 && !reader.Read()) wait[1].fd = -1;
@@ -207,7 +214,6 @@ int Run(const Flags& flags) {
   for (const std::string& device : simulation.devices()) {
     std::printf("simulating %s\n", device.c_str());
   }
-  std::printf("ready\n");
   std::fflush(stdout);
   Serve(signal_fd, flags.read_stdin, &simulation);
   close(signal_fd);

@@ -135,6 +135,13 @@ absl::Status Simulation::Start() {
   return absl::OkStatus();
 }
 
+bool Simulation::Connected() const {
+  for (const auto& [name, bus] : buses_) {
+    if (!CanTransmit(bus.bus->Status().state)) return false;
+  }
+  return true;
+}
+
 SimulatorAccess* Simulation::Find(std::string_view device_id) {
   for (auto& [name, bus] : buses_) {
     if (SimulatorAccess* found = bus.host->Find(device_id)) return found;

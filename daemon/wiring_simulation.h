@@ -46,6 +46,8 @@ class Simulation {
                    uint64_t seed);
   // A bus that is missing is no error: it is tried again for ever.
   absl::Status Start();
+  // Whether every bus carries frames, so that a device answers what it is asked from now on.
+  bool Connected() const;
   // nullptr when no such device is simulated here.
   SimulatorAccess* Find(std::string_view device_id);
   // "hv0 on vcan0", in the order in which they were added.

@@ -90,10 +90,12 @@ Failure Connection::Explain(const grpc::Status& status) const {
       cause.erase(0, at + wrapping.size());
     }
   }
-  failure.text = "cannot connect to canhubd at " + address_.target + " (from " + address_.origin +
-                 ", " + (tls_ ? "with" : "without") + " TLS): " + cause +
-                 ". Is it running (systemctl status canhub, or canhubd --config FILE)? Name " +
-                 "another address with --address or CANHUB_ADDRESS.";
+  failure.text =
+      "cannot connect to canhubd at " + address_.target + " (from " + address_.origin + ", " +
+      (tls_ ? "with" : "without") + " TLS): " + cause +
+      ". Is it running (systemctl status canhubd, or canhubd --config FILE)? Name " +
+      "another address with --address or CANHUB_ADDRESS" +
+      (tls_ ? "." : ", and certificates with --tls-ca, --tls-cert, --tls-key if it wants TLS.");
   return failure;
 }
 

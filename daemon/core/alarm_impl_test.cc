@@ -6,7 +6,7 @@
 #include <map>
 #include <thread>
 
-#include "daemon/core/gate_test_lab.h"
+#include "daemon/core/gate_testing.h"
 
 namespace canhub {
 namespace {

@@ -515,8 +515,11 @@ void Gate::SubmitSafeAction(const std::string& device_id, const std::string& act
 
 void Gate::SubmitFrame(FrameRequest request, CommandCallback done) {
   const MonoTime now = clock_->Now();
+  // A frame longer than one can be has no text form.
   const std::string text =
-      FormatFrame(request.frame) + ", wait for " + std::string(ToString(request.wait_for));
+      (request.frame.dlc > 8 ? "a frame of " + std::to_string(request.frame.dlc) + " bytes"
+                             : FormatFrame(request.frame)) +
+      ", wait for " + std::string(ToString(request.wait_for));
   Bus bus;
   std::vector<std::string> device_ids;
   std::vector<std::string> bus_ids;

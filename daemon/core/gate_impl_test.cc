@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "daemon/core/gate_test_lab.h"
+#include "daemon/core/gate_testing.h"
 #include "daemon/core/request_ids.h"
 
 namespace canhub {
@@ -316,6 +316,15 @@ TEST_F(GateTest, AFrameNeedsAnEngineerABusAndItsForm) {
   EXPECT_EQ(ReasonOf(lab_.Refusal(request)), "DEADLINE_PASSED");
   lab_.bus.refuse = absl::UnavailableError("can0 is off");
   EXPECT_TRUE(absl::IsUnavailable(lab_.Refusal(lab_.Frame())));
+  EXPECT_THAT(lab_.bus.frames, IsEmpty());
+}
+
+// Found by the simulation: the frame was formatted, beyond its data, before it was checked.
+TEST_F(GateTest, S07_AFrameLongerThanAnyIsRefusedAndOverrunsNothing) {
+  FrameRequest request = lab_.Frame();
+  request.frame.dlc = 200;
+  EXPECT_EQ(ReasonOf(lab_.Refusal(request)), "NOT_A_CLASSIC_FRAME");
+  EXPECT_THAT(lab_.audit.Lines().back(), HasSubstr("a frame of 200 bytes"));
   EXPECT_THAT(lab_.bus.frames, IsEmpty());
 }
 

@@ -280,7 +280,8 @@ std::vector<std::string> HubImpl::Shutdown(Duration timeout) {
                                          [&](const auto& open) { return open.first == id; });
             if (it == safe->open.end()) return;
             if (!result.status.ok()) {
-              safe->failed.push_back(id + ": " + it->second + ": " + result.status.ToString());
+              safe->failed.push_back(id + ": " + it->second + ": " +
+                                     std::string(result.status.message()));
             }
             safe->open.erase(it);
           }

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "daemon/core/alarm_impl.h"
-#include "daemon/core/gate_test_lab.h"
+#include "daemon/core/gate_testing.h"
 
 namespace canhub {
 namespace {

@@ -67,7 +67,9 @@ def test_interface_down_and_gone_and_back(sim, daemon, candump):
     wait_for("the bus to be active", lambda: "ACTIVE" in hub.json("bus")["buses"][0]["state"])
     wait_for("the device to be online",
              lambda: hub.json("device", "hv0")["device"]["link"] == "LINK_STATE_ONLINE")
-    assert value(hub, "hv0/ch3.voltage_set") == 0  # the refused command was not kept
+    # The refused command was not kept.
+    wait_for("the set value to be read again", lambda: value(hub, "hv0/ch3.voltage_set") is not None)
+    assert value(hub, "hv0/ch3.voltage_set") == 0
 
 
 def test_bus_off_from_the_kernel(sim, daemon):
@@ -76,7 +78,7 @@ def test_bus_off_from_the_kernel(sim, daemon):
     hub.wait_ready()
     # What a controller's driver sends at bus-off: an error frame of class CAN_ERR_BUSOFF (0x40).
     send_error_frame(0x40, bytes(8))
-    wait_for("bus-off to be seen", lambda: hub.json("bus")["buses"][0].get("busOffCount") == "1")
+    wait_for("bus-off to be seen", lambda: hub.json("bus")["buses"][0].get("bus_off_count") == "1")
     # CAN_ERR_RESTARTED (0x100): the controller is back.
     send_error_frame(0x100, bytes(8))
     wait_for("the device to be online",
@@ -103,7 +105,7 @@ def test_missing_interface_is_said_and_retried(sim, daemon):
     hub = daemon(CONFIG.replace("vcan0", "can7"))
     bus = hub.json("bus")["buses"][0]
     assert "UNPLUGGED" in bus["state"]
-    assert "can7" in bus["stateText"]
+    assert "can7" in bus["state_text"]
     subprocess.run("ip link add dev can7 type vcan && ip link set can7 up", shell=True, check=True)
     wait_for("the bus to be active", lambda: "ACTIVE" in hub.json("bus")["buses"][0]["state"])
     subprocess.run(["ip", "link", "del", "can7"], check=True)
@@ -114,4 +116,4 @@ def test_a_dcp_only_module_is_recognised(sim, daemon):
     hub = daemon()
     device = wait_for("the verdict", lambda: (
         lambda d: d if d["link"] == "LINK_STATE_UNSUPPORTED" else None)(hub.json("device", "hv0")["device"]))
-    assert "DCP" in device["linkText"]
+    assert "DCP" in device["link_text"]

@@ -106,5 +106,5 @@ def test_reload_applies_a_tighter_limit(start, tmp_path):
 def test_a_unix_socket_tells_who_calls(start, tmp_path):
     daemon = start(LAB, listen=f"unix:{tmp_path}/canhub.sock")
     info = daemon.json("info")
-    assert info["yourIdentity"].startswith("unix:uid=")
-    assert info["yourRole"] in ("OPERATOR", "operator", "engineer")
+    assert info["your_identity"].startswith("unix:uid=")
+    assert info["your_role"] in ("operator", "engineer")
