@@ -1,4 +1,5 @@
 // Actions that are no switching: events, ramps, set values in memory, the line, crates, raw frames.
+#include <algorithm>
 #include <cmath>
 
 #include "drivers/api/errors.h"
@@ -59,10 +60,6 @@ CommandPlanner::Result CommandPlanner::PlanAction(const ActionCall& call) {
   if (!argument.ok()) return argument.status();
   const std::optional<int> channel = *argument;
   const uint64_t channels = channel ? ChannelBits(*channel) : KnownChannels();
-  const auto flag = [&](std::string_view name) {
-    const Value* value = FindArgument(call.arguments, name);
-    return value != nullptr && value->type() == ValueType::kFlag && value->flag();
-  };
 
   if (call.name == action::kClearEvents) {
     return crate ? PlanClearCrate() : PlanClearEvents(channel);
@@ -77,7 +74,7 @@ CommandPlanner::Result CommandPlanner::PlanAction(const ActionCall& call) {
       return Refuse(absl::StatusCode::kInvalidArgument, "ARGUMENT_MISSING",
                     call.name + " needs the flag \"on\"");
     }
-    return PlanCratePower(on->flag(), call.name == action::kCratePowerForced || flag("force"));
+    return PlanCratePower(on->flag(), call.name == action::kCratePowerForced);
   }
   // A crate has no outputs of its own: nothing to ramp down, and nothing is unsafe about that.
   if (crate && (call.name == action::kRampDown || call.name == action::kEmergencyOff)) {
@@ -389,9 +386,11 @@ CommandPlanner::Result CommandPlanner::PlanRawExchange(const Arguments& argument
   const Value* write = FindArgument(arguments, "write");
   const bool is_write = write != nullptr && write->type() == ValueType::kFlag && write->flag();
   CommandPlan plan;
-  CanFrame frame = MakeFrame(is_write ? WriteId(settings_.address) : ReadId(settings_.address),
-                             std::span<const uint8_t>(*bytes));
+  CanFrame frame;
+  frame.id = is_write ? WriteId(settings_.address) : ReadId(settings_.address);
   frame.extended = settings_.address.line != 0;
+  frame.dlc = static_cast<uint8_t>(bytes->size());
+  std::copy(bytes->begin(), bytes->end(), frame.data.begin());
   if (is_write) {
     plan.writes.push_back({frame, "raw write of " + data->text()});
     plan.changes_set_values = true;

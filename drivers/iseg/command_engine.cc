@@ -395,6 +395,7 @@ void CommandEngine::Mismatch(Job& job, const Proof& proof) {
 
 void CommandEngine::Confirm(CommandId id) {
   Job& job = *Find(id);
+  if (!job.plan.unverified.ok()) return Finish(id, job.plan.unverified);
   Reach(job, Stage::kConfirmed, p_.clock.Now());
   p_.confirmed(job.command);
   if (Find(id) == nullptr) return;

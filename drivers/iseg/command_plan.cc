@@ -82,8 +82,19 @@ std::string CommandPlanner::Name(int channel, std::string_view name) const {
   return (channel < 0 ? std::string() : "ch" + std::to_string(channel) + ".") + std::string(name);
 }
 
+bool CommandPlanner::Available(ItemId item) const {
+  const std::optional<uint16_t> data_id = image_.items().DataId(item);
+  return !data_id || !image_.IsAbsent(*data_id);
+}
+
 absl::StatusOr<double> CommandPlanner::Known(int channel, std::string_view name) const {
   if (const std::optional<double> value = image_.Number(channel, name)) return *value;
+  if (const auto item = image_.Find(channel, name); item && !Available(*item)) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "ITEM_NOT_AVAILABLE",
+                  "this device does not have " + Name(channel, name) +
+                      ", so the value cannot be checked; nothing was sent",
+                  {{"item", Name(channel, name)}});
+  }
   return Refuse(absl::StatusCode::kFailedPrecondition, "NOT_READ_YET",
                 Name(channel, name) +
                     " was not read yet, so the value cannot be checked; nothing "

@@ -67,6 +67,8 @@ struct CommandPlan {
   std::optional<ReadRequest> raw_read;
   // Fills in the results once all is proven; an error fails the command.
   std::function<absl::Status(Arguments& results)> conclude;
+  // Not OK: the frames are sent, but nothing can prove what they did; the command ends with this.
+  absl::Status unverified;
 
   std::vector<ItemId> read_back;  // for the receipt
   // A newer command with one of these replaces this one.
@@ -108,6 +110,9 @@ class CommandPlanner {
   absl::Status CheckValue(int channel, ItemId item, const Value& value) const;
   absl::Status CheckVoltage(int channel, double volt) const;
   absl::Status CheckCurrent(int channel, double ampere) const;
+  // The module's own limit of a channel, in percent of nominal: of the module, or of the channel
+  // where the firmware has them so; infinite where it has none.
+  absl::StatusOr<double> ModuleLimit(int channel, std::string_view name) const;
   absl::Status CheckModuleRamp(double percent) const;
   absl::Status CheckChannelRamp(int channel, std::string_view what, double volt_per_s) const;
   enum class Direction : uint8_t { kUp, kDown };
@@ -145,6 +150,8 @@ class CommandPlanner {
   std::vector<ItemId> ItemsOfChannels(uint64_t channels,
                                       std::initializer_list<const char*> names) const;
   void AddDevice(std::vector<ItemId>& items, std::initializer_list<const char*> names) const;
+  // False: the firmware has told that it lacks the item.
+  bool Available(ItemId item) const;
   absl::StatusOr<double> Known(int channel, std::string_view name) const;
   std::string Name(int channel, std::string_view name) const;
   void AddControl(CommandPlan& plan, int channel, uint16_t value, const std::string& text) const;

@@ -14,10 +14,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 namespace action = high_voltage::action;
 
-Arguments Channel(int channel) { return {{"channel", Value::Integer(channel)}}; }
-
-std::string Reason(const absl::Status& status) { return GetErrorInfo(status).reason; }
-
 std::unique_ptr<Bench> Online(std::vector<std::pair<std::string, Value>> parameters = {},
                               std::map<std::string, double, std::less<>> limits = {}) {
   DeviceConfig config = TestConfig(std::move(parameters));
@@ -150,6 +146,60 @@ TEST(Commands, ASetPointIsRefusedBeforeTheNominalVoltageIsKnown) {
   b.Start();
   ASSERT_TRUE(b.Until([&] { return b.h.state.link() == LinkState::kOnline; }, seconds(5)));
   EXPECT_EQ(Reason(b.Set("ch3.voltage_set", Value::Number(1))), "NOT_READ_YET");
+}
+
+TEST(Commands, AModuleWithoutLimitsOfItsOwnCanBeSet) {
+  Bench b;
+  b.line.garble = [](TestLine::From from, CanFrame& frame) {
+    if (from == TestLine::From::kSimulator && frame.data[0] == 0x11 &&
+        (frame.data[1] == 0x02 || frame.data[1] == 0x03)) {
+      frame.dlc = 2;  // not implemented
+    }
+  };
+  ASSERT_TRUE(b.StartAndPoll());
+  EXPECT_TRUE(b.Set("ch3.voltage_set", Value::Number(1000)).ok());
+  EXPECT_TRUE(b.Set("ch3.current_set", Value::Number(1e-3)).ok());
+}
+
+// 60 % of 6000 V: the front panel's potentiometer.
+TEST(Commands, TheModulesOwnLimitIsCheckedAndNamed) {
+  Bench b;
+  b.line.garble = [](TestLine::From from, CanFrame& frame) {
+    if (from == TestLine::From::kSimulator && frame.dlc == 6 && frame.data[0] == 0x11 &&
+        frame.data[1] == 0x02) {
+      frame.data[2] = 0x42;
+      frame.data[3] = 0x70;
+    }
+  };
+  ASSERT_TRUE(b.StartAndPoll());
+  EXPECT_TRUE(b.Set("ch3.voltage_set", Value::Number(3600)).ok());
+  const absl::Status set = b.Set("ch3.voltage_set", Value::Number(3601));
+  EXPECT_EQ(Reason(set), "SETPOINT_ABOVE_MODULE_LIMIT") << set;
+  EXPECT_EQ(GetErrorInfo(set).fields.at("limit_v"), "3600");
+}
+
+TEST(Commands, ALimitOfTheChannelsOwnIsCheckedToo) {
+  Bench b(TestConfig({{"sim_model", Value::Text("E12B0")}}));
+  b.line.garble = [](TestLine::From from, CanFrame& frame) {
+    if (from == TestLine::From::kSimulator && frame.dlc == 7 && frame.data[0] == 0x20 &&
+        frame.data[1] == 0x05 && frame.data[2] == 3) {
+      frame.data[3] = 0x42;  // 60 % of 500 V
+      frame.data[4] = 0x70;
+    }
+  };
+  ASSERT_TRUE(b.StartAndPoll());
+  EXPECT_EQ(Reason(b.Set("ch3.voltage_set", Value::Number(301))), "SETPOINT_ABOVE_MODULE_LIMIT");
+  EXPECT_TRUE(b.Set("ch4.voltage_set", Value::Number(301)).ok());
+}
+
+TEST(Commands, AChannelWithoutALimitOfItsOwnCanBeSet) {
+  Bench b(TestConfig({{"sim_model", Value::Text("E12B0")}}));
+  b.line.lose = [](TestLine::From from, const CanFrame& frame) {
+    return from == TestLine::From::kSimulator && frame.dlc == 7 && frame.data[0] == 0x20 &&
+           (frame.data[1] == 0x05 || frame.data[1] == 0x06) && frame.data[2] != 0;
+  };
+  ASSERT_TRUE(b.StartAndPoll());
+  EXPECT_TRUE(b.Set("ch3.voltage_set", Value::Number(301)).ok());
 }
 
 TEST(Commands, ADeviceThatIsOfflineTakesNoCommands) {
@@ -291,8 +341,7 @@ TEST(Commands, ACrateIsNotSwitchedOffWithHighVoltageOn) {
   };
   EXPECT_EQ(Reason(b->Act(action::kCratePower, {{"on", Value::Flag(false)}})), "HIGH_VOLTAGE_ON");
   EXPECT_THAT(b->line.SettingFrames(), IsEmpty());
-  EXPECT_TRUE(
-      b->Act(action::kCratePower, {{"on", Value::Flag(false)}, {"force", Value::Flag(true)}}).ok());
+  EXPECT_TRUE(b->Act(action::kCratePowerForced, {{"on", Value::Flag(false)}}).ok());
 }
 
 TEST(Commands, EveryActionOfTheDriverIsKnownToIt) {

@@ -18,8 +18,6 @@ namespace action = high_voltage::action;
 constexpr auto kDriver = TestLine::From::kDriver;
 constexpr auto kSimulator = TestLine::From::kSimulator;
 
-Arguments Channel(int channel) { return {{"channel", Value::Integer(channel)}}; }
-
 TEST(IsegDriver, LogsOnIdentifiesAndPollsEverything) {
   Bench b;
   ASSERT_TRUE(b.StartAndPoll()) << b.h.state.link_text();

@@ -1,6 +1,7 @@
 // Item writes: checks against what the device and the configuration allow, then frames and proofs.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "drivers/api/errors.h"
@@ -26,6 +27,25 @@ bool Above(double value, double bound) { return value > bound * (1 + 1e-6); }
 
 }  // namespace
 
+absl::StatusOr<double> CommandPlanner::ModuleLimit(int channel, std::string_view name) const {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  if (const auto item = image_.Find(kDevice, name)) {
+    return Available(*item) ? Known(kDevice, name) : kNone;
+  }
+  // Members of a group: those that its answers do not name are not there.
+  const auto member = [&name](int index) {
+    return std::string(name) + "_" + std::to_string(index);
+  };
+  const std::optional<ItemId> own = image_.Find(kDevice, member(channel));
+  if (!own || !Available(*own)) return kNone;
+  bool group_read = false;
+  for (int index = 0; index < image_.channels(); ++index) {
+    group_read = group_read || image_.Last(kDevice, member(index)).has_value();
+  }
+  if (group_read && !image_.Last(kDevice, member(channel))) return kNone;
+  return Known(kDevice, member(channel));
+}
+
 absl::Status CommandPlanner::CheckVoltage(int channel, double volt) const {
   const absl::StatusOr<double> nominal = Known(channel, hvc::kVoltageNominal);
   if (!nominal.ok()) return nominal.status();
@@ -45,19 +65,17 @@ absl::Status CommandPlanner::CheckVoltage(int channel, double volt) const {
                       " V (EDCP 0x4106)",
                   fields);
   }
-  if (image_.Find(kDevice, hvm::kVoltageLimit)) {
-    const absl::StatusOr<double> percent = Known(kDevice, hvm::kVoltageLimit);
-    if (!percent.ok()) return percent.status();
-    const double bound = *percent / 100 * std::abs(*nominal);
-    if (Above(std::abs(volt), bound)) {
-      fields.emplace("limit_percent", FormatNumber(*percent));
-      fields.emplace("limit_v", FormatNumber(bound));
-      return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
-                    what + " is above the module's voltage limit of " + FormatNumber(*percent) +
-                        " % of " + FormatNumber(*nominal) + " V = " + FormatNumber(bound) +
-                        " V (front panel or software limit, EDCP 0x1102)",
-                    fields);
-    }
+  const absl::StatusOr<double> percent = ModuleLimit(channel, hvm::kVoltageLimit);
+  if (!percent.ok()) return percent.status();
+  const double bound = *percent / 100 * std::abs(*nominal);
+  if (Above(std::abs(volt), bound)) {
+    fields.emplace("limit_percent", FormatNumber(*percent));
+    fields.emplace("limit_v", FormatNumber(bound));
+    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
+                  what + " is above the module's voltage limit of " + FormatNumber(*percent) +
+                      " % of " + FormatNumber(*nominal) + " V = " + FormatNumber(bound) +
+                      " V (front panel or software limit, EDCP 0x1102 or 0x2005)",
+                  fields);
   }
   const std::optional<ConfiguredLimit> limit = FindLimit(config_, kLimitVoltage);
   if (limit && Above(std::abs(volt), limit->value)) {
@@ -84,19 +102,17 @@ absl::Status CommandPlanner::CheckCurrent(int channel, double ampere) const {
                       FormatNumber(*nominal) + " A (EDCP 0x4107)",
                   fields);
   }
-  if (image_.Find(kDevice, hvm::kCurrentLimit)) {
-    const absl::StatusOr<double> percent = Known(kDevice, hvm::kCurrentLimit);
-    if (!percent.ok()) return percent.status();
-    const double bound = *percent / 100 * std::abs(*nominal);
-    if (Above(ampere, bound)) {
-      fields.emplace("limit_percent", FormatNumber(*percent));
-      fields.emplace("limit_a", FormatNumber(bound));
-      return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
-                    what + " is above the module's current limit of " + FormatNumber(*percent) +
-                        " % of " + FormatNumber(*nominal) + " A = " + FormatNumber(bound) +
-                        " A (EDCP 0x1103)",
-                    fields);
-    }
+  const absl::StatusOr<double> percent = ModuleLimit(channel, hvm::kCurrentLimit);
+  if (!percent.ok()) return percent.status();
+  const double bound = *percent / 100 * std::abs(*nominal);
+  if (Above(ampere, bound)) {
+    fields.emplace("limit_percent", FormatNumber(*percent));
+    fields.emplace("limit_a", FormatNumber(bound));
+    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
+                  what + " is above the module's current limit of " + FormatNumber(*percent) +
+                      " % of " + FormatNumber(*nominal) + " A = " + FormatNumber(bound) +
+                      " A (EDCP 0x1103 or 0x2006)",
+                  fields);
   }
   const std::optional<ConfiguredLimit> limit = FindLimit(config_, kLimitCurrent);
   if (limit && Above(ampere, limit->value)) {
@@ -295,8 +311,7 @@ absl::Status CommandPlanner::CheckWritable(const ItemWrite& write) const {
     return Refuse(absl::StatusCode::kInvalidArgument, "READ_ONLY", name + " cannot be written",
                   fields);
   }
-  const std::optional<uint16_t> data_id = items.DataId(write.item);
-  if (data_id && image_.IsAbsent(*data_id)) {
+  if (!Available(write.item)) {
     return Refuse(absl::StatusCode::kUnimplemented, "ITEM_NOT_AVAILABLE",
                   "this device does not have " + name, fields);
   }
@@ -434,6 +449,13 @@ absl::Status CommandPlanner::ComposeRegister(CommandPlan& plan, const ItemWrite&
                       std::abs(image_.Number(channel, nominal).value_or(0));
   }
   plan.proofs.push_back(proof);
+  if (entry.data_id == id::kOutputMode || entry.data_id == id::kOutputPolarity) {
+    // The nominal values change with it, and the next command is checked against them.
+    for (const char* name : {hvc::kVoltageNominal, hvc::kCurrentNominal}) {
+      if (const auto item = image_.Find(channel, name)) plan.proofs.push_back({.item = *item});
+    }
+    plan.changes_set_values = true;
+  }
   if (entry.data_id == id::kVoltageSet && image_.Flag(channel, hvc::kIsOn).value_or(false)) {
     plan.goals.push_back({channel, Goal::Kind::kVoltage});
   }

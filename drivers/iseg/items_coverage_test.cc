@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "drivers/api/high_voltage.h"
+#include "drivers/iseg/driver.h"
 #include "drivers/iseg/items.h"
+#include "drivers/iseg/settings.h"
+#include "drivers/iseg/simulator.h"
 #include "gtest/gtest.h"
 
 namespace canhub::iseg {
@@ -18,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path Folder() { return fs::path(__FILE__).parent_path(); }
+fs::path Folder() { return fs::path(CANHUB_SOURCE_DIR) / "drivers/iseg"; }
 
 std::string ReadFile(const fs::path& path) {
   std::ifstream file(path);
@@ -68,7 +71,7 @@ bool HasAction(std::string_view name) {
       action::kSetRamp,         action::kPrepareRemoval, action::kSaveSetValues,
       action::kRecallSetValues, action::kResetSetValues, action::kFactoryReset,
       action::kLiveInsertionOn, action::kRestartScan,    action::kLiveInsertionOff,
-      action::kRawExchange,     action::kCratePower};
+      action::kRawExchange,     action::kCratePower,     action::kCratePowerForced};
   return actions.count(name) != 0;
 }
 
@@ -156,6 +159,53 @@ TEST(IcsNames, EveryAliasIsOneOfThem) {
   }
 }
 
+// A client that has an iCS name uses it as it is: "ch3.Status.voltageMeasure".
+TEST(IcsNames, OfGettersResolveToTheirItems) {
+  // A device with everything: features that exclude each other, one after the other.
+  constexpr Features kAll = ~Features{0};
+  const DeviceItems modules[] = {
+      BuildModuleItems(16, kAll & ~(feature::kNarrow | feature::kOldBoard |
+                                    feature::kModuleVoltageRampOnly | feature::kIndexedLimits)),
+      BuildModuleItems(16, kAll & ~(feature::kWide | feature::kNewBoard |
+                                    feature::kChannelVoltageRamp | feature::kModuleLimits))};
+  const DeviceItems crate = BuildCrateItems();
+  // Second names: an item has one alias, and that is the other one (README: "iCS and isegcan
+  // names").
+  const std::set<std::string> second = {"getControlLiveInsertion", "getStatusRamping",
+                                        "getStatusVoltageMeasureWithTimestamp",
+                                        "getStatusCurrentMeasureWithTimestamp"};
+  int resolved = 0;
+  for (const Row& row : ReadTable("ics_names.csv")) {
+    if (second.count(row.name) != 0) continue;
+    std::string method = row.name.substr(0, 3) == "get" ? row.name.substr(3) : "";
+    if (method.empty() || row.target.rfind("item:", 0) != 0 ||
+        row.target.find(' ') != std::string::npos) {
+      continue;
+    }
+    for (const char* group : {"Status", "Control", "Setup", "Event", "Error"}) {
+      const size_t length = std::string(group).size();
+      if (method.rfind(group, 0) != 0) continue;
+      method[length] = static_cast<char>(std::tolower(method[length]));
+      method.insert(length, ".");
+      break;
+    }
+    const std::string prefix = row.scope == "channel" ? "ch3." : "";
+    const std::string item = prefix + row.target.substr(row.target.find('.') + 1);
+    const std::string alias = prefix + method;
+    std::vector<const ItemTable*> tables = {modules[0].table().get(), modules[1].table().get()};
+    if (row.target.rfind("item:crate", 0) == 0) tables = {crate.table().get()};
+    for (const ItemTable* table : tables) {
+      const std::optional<ItemId> id = table->Find(item);
+      if (!id) continue;  // that form of the device has it under another DATA_ID
+      EXPECT_TRUE(table->Find(alias).has_value()) << row.scope << " " << alias;
+      if (!table->Find(alias)) continue;
+      EXPECT_EQ(table->Name(*table->Find(alias)), item) << row.scope << " " << alias;
+      ++resolved;
+    }
+  }
+  EXPECT_GT(resolved, 200);
+}
+
 TEST(IsegcanCommands, AllHaveATargetThatExists) {
   const std::vector<Row> rows = ReadTable("isegcan_commands.csv");
   CheckTargets(rows);
@@ -186,6 +236,41 @@ TEST(Readme, NamesThemAll) {
                          readme.find(", " + row.name + " |") != std::string::npos;
       EXPECT_TRUE(named) << row.scope << " " << row.name;
     }
+  }
+}
+
+// The rows of its tables that begin with `name`; "" without.
+std::string RowOf(const std::string& readme, const std::string& name) {
+  const size_t start = readme.find("| `" + name + "` |");
+  return start == std::string::npos ? "" : readme.substr(start, readme.find('\n', start) - start);
+}
+
+TEST(Readme, HasEveryParameterWithItsDefault) {
+  const std::string readme = ReadFile(Folder() / "README.md");
+  for (const ParameterSpec& spec : DriverParameters()) {
+    const std::string row = RowOf(readme, spec.name);
+    ASSERT_FALSE(row.empty()) << spec.name;
+    const std::string text = spec.default_text == nullptr ? "needed" : spec.default_text;
+    EXPECT_TRUE(row.find("| " + text + " |") != std::string::npos ||
+                row.find("| `" + text + "` |") != std::string::npos)
+        << spec.name << ": default " << text << " in " << row;
+  }
+  for (const ParameterSpec& spec : SimulatorParameters()) {
+    EXPECT_NE(readme.find("`" + std::string(spec.name) + "`"), std::string::npos) << spec.name;
+  }
+}
+
+TEST(Readme, HasEveryActionArgumentAndFault) {
+  const std::string readme = ReadFile(Folder() / "README.md");
+  for (const ActionSpec& spec : Info().actions) {
+    EXPECT_NE(readme.find("`" + std::string(spec.name) + "`"), std::string::npos) << spec.name;
+    for (const ActionArgument& argument : spec.arguments) {
+      EXPECT_NE(readme.find("`" + std::string(argument.name) + "`"), std::string::npos)
+          << spec.name << " " << argument.name;
+    }
+  }
+  for (const FaultSpec& fault : Faults()) {
+    EXPECT_NE(readme.find("`" + std::string(fault.name) + "`"), std::string::npos) << fault.name;
   }
 }
 

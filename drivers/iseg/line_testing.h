@@ -96,6 +96,13 @@ class TestLine {
   double busy_seconds() const { return std::chrono::duration<double>(busy_).count(); }
 
  private:
+  // The filters that the bus would apply.
+  bool Passes(const CanFrame& frame) const {
+    const std::vector<CanFilter> filters = Info().filters(h_.config);
+    return std::any_of(filters.begin(), filters.end(),
+                       [&frame](const CanFilter& filter) { return filter.Matches(frame); });
+  }
+
   struct Waiting {
     From from;
     TxFrame tx;
@@ -157,7 +164,7 @@ class TestLine {
       if (garble) garble(w.from, frame);
       if (w.from == From::kDriver) {
         if (simulator_ != nullptr) simulator_->OnFrame({frame, h_.clock.Now()});
-      } else if (driver_ != nullptr) {
+      } else if (driver_ != nullptr && Passes(frame)) {
         driver_->OnFrame({frame, h_.clock.Now()});
       }
     }
@@ -175,6 +182,9 @@ class TestLine {
   Duration busy_{};
   std::vector<Sent> log_;
 };
+
+inline Arguments Channel(int channel) { return {{"channel", Value::Integer(channel)}}; }
+inline std::string Reason(const absl::Status& status) { return GetErrorInfo(status).reason; }
 
 // A driver and its simulator, connected and started.
 struct Bench {
@@ -208,6 +218,14 @@ struct Bench {
     }
     return true;
   }
+  // Channel on, at this voltage, settled.
+  absl::Status SwitchOnAt(int channel, double volt) {
+    if (absl::Status s = Set("ch" + std::to_string(channel) + ".voltage_set", Value::Number(volt));
+        !s.ok()) {
+      return s;
+    }
+    return Act(high_voltage::action::kSwitchOn, Channel(channel), Stage::kSettled);
+  }
   // Carries a command out and returns how it ended; an UNKNOWN error when it never did.
   absl::Status Run(Command command, Duration limit = std::chrono::seconds(60)) {
     const CommandId id = command.id;
@@ -224,11 +242,22 @@ struct Bench {
     return Run(
         h.Action(name, std::move(arguments), wait, Urgency::kCommand, std::chrono::seconds(60)));
   }
+  // Another device in the place of the simulated one; the old one is gone at once. Not started.
+  void Replace(std::vector<std::pair<std::string, Value>> parameters) {
+    line.Connect(driver.get(), nullptr);
+    simulator.reset();
+    replacement = TestConfig(std::move(parameters));
+    simulator = Info().create_simulator(
+        {replacement, h.clock, h.timers, line.port(TestLine::From::kSimulator), 2});
+    line.Connect(driver.get(), simulator.get());
+  }
+  const Arguments& LastResults() const { return h.commands.finished(h.last_command())->results; }
   double Number(std::string_view item) const { return h.state.Read(item).value.AsNumber(); }
   bool Flag(std::string_view item) const { return h.state.Read(item).value.flag(); }
   Quality QualityOf(std::string_view item) const { return h.state.Read(item).quality; }
 
   DriverHarness h;
+  DeviceConfig replacement;
   TestLine line;
   std::unique_ptr<Simulator> simulator;
   std::unique_ptr<Driver> driver;

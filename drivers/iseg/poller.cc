@@ -241,8 +241,11 @@ void Poller::Hurry(uint16_t data_id) {
 void Poller::HurrySetValues() {
   if (!running_) return;
   std::set<uint16_t> changed;
+  // Where outputs have modes, their nominal values and ramp bounds change with them.
+  const bool modes = (image_.items().features() & feature::kOutputModes) != 0;
   for (const PlannedRead& read : plan().reads) {
-    if (read.rate == PollRate::kRare) changed.insert(read.data_id);
+    const bool of_mode = modes && read.rate == PollRate::kStill && read.form == ReadForm::kMultiple;
+    if (read.rate == PollRate::kRare || of_mode) changed.insert(read.data_id);
   }
   for (const uint16_t data_id : changed) scheduler_.Hurry(data_id, clock_.Now());
   queue_.Pump();
@@ -287,17 +290,20 @@ std::vector<PlannedRead> Poller::ReadsOf(const std::vector<ItemId>& items,
   return reads;
 }
 
-Poller::Done Poller::Joined(size_t count, absl::Status first,
+Poller::Done Poller::Joined(size_t count, absl::Status absent,
                             std::function<void(absl::Status)> done) {
   struct Progress {
     size_t left;
+    absl::Status absent;  // told only when all else was read: a silent device is worse
     absl::Status status;
     std::function<void(absl::Status)> done;
   };
-  auto progress = std::make_shared<Progress>(Progress{count, std::move(first), std::move(done)});
+  auto progress = std::make_shared<Progress>(
+      Progress{count, std::move(absent), absl::OkStatus(), std::move(done)});
   return [progress](const absl::Status& status) {
     if (progress->status.ok()) progress->status = status;
-    if (--progress->left == 0 && progress->done) progress->done(progress->status);
+    if (--progress->left > 0 || !progress->done) return;
+    progress->done(progress->status.ok() ? progress->absent : progress->status);
   };
 }
 

@@ -61,8 +61,8 @@ class Poller {
   // Each register once, channels of a register together. *absent: FAILED_PRECONDITION with the
   // names of what the device does not have.
   std::vector<PlannedRead> ReadsOf(const std::vector<ItemId>& items, absl::Status* absent) const;
-  // Calls `done` with the first error after the result was called `count` times.
-  static Done Joined(size_t count, absl::Status first, std::function<void(absl::Status)> done);
+  // Calls `done` after the result was called `count` times: with the first error, or else `absent`.
+  static Done Joined(size_t count, absl::Status absent, std::function<void(absl::Status)> done);
   ReadRequest OnceRequestFor(const PlannedRead& read) const;
   void IssueRefresh();
   void Replan();

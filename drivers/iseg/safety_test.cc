@@ -15,8 +15,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 namespace action = high_voltage::action;
 
-Arguments Channel(int channel) { return {{"channel", Value::Integer(channel)}}; }
-
 class Safety : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(b.StartAndPoll()); }
@@ -176,6 +174,23 @@ TEST_F(Safety, S10_EmergencyOffOvertakesFortyWrites) {
   }
   EXPECT_TRUE(b.Flag("ch3.is_emergency_off"));
   EXPECT_TRUE(b.Flag("ch15.is_emergency_off"));
+}
+
+TEST(SafetyOfTheUnknown, S08_EmergencyOffIntoTheDarkIsNotTakenForDone) {
+  Bench b{TestConfig()};
+  b.driver->OnBusState(BusState::kActive);
+  b.driver->Start();
+  b.h.Advance(seconds(5));
+  const absl::Status off =
+      b.Run(b.h.Action(action::kEmergencyOff, {}, Stage::kConfirmed, Urgency::kSafe));
+  EXPECT_EQ(off.code(), absl::StatusCode::kUnavailable) << off;
+  EXPECT_EQ(GetErrorInfo(off).reason, "NOT_VERIFIED");
+  EXPECT_TRUE(b.h.alarms.active("safe_action_failed"));
+  // It was sent all the same, to every channel there could be.
+  const auto& log = b.line.log();
+  EXPECT_GT(std::count_if(log.begin(), log.end(),
+                          [](const auto& sent) { return sent.urgency == Urgency::kSafe; }),
+            48);
 }
 
 TEST_F(Safety, S10_OvertakenCommandsEndAborted) {

@@ -27,6 +27,10 @@ constexpr uint32_t kFaultBits = 0x0FFF;  // what the sum error sums up
 constexpr uint32_t kLatchedBits =
     kFaultBits | Bit(crate_bit::kSumError) | Bit(crate_bit::kPowerFail);
 
+// Modules are asked for their status every few seconds; one that is not asked for this long is
+// forgotten.
+constexpr Duration kStatusLasts = std::chrono::seconds(30);
+
 WireBytes Number(double v) { return *EncodeValue(WireType::kR4, Value::Number(v)); }
 WireBytes Word(uint32_t v) { return *EncodeValue(WireType::kUi4, Value::Integer(v)); }
 
@@ -59,7 +63,28 @@ uint32_t IsegCrateSimulator::Status() const {
   if ((status & kFaultBits) != 0) status |= Bit(crate_bit::kSumError);
   if (power_on_) status |= Bit(crate_bit::kPowerOn);
   if (FaultActive("power_fail")) status |= Bit(crate_bit::kPowerFail);
+  if (HighVoltageOn()) status |= Bit(crate_bit::kHighVoltageOn);
   return status;
+}
+
+bool IsegCrateSimulator::HighVoltageOn() const {
+  if (!power_on_) return false;
+  return std::any_of(high_voltage_.begin(), high_voltage_.end(),
+                     [this](const auto& module) { return Now() - module.second < kStatusLasts; });
+}
+
+void IsegCrateSimulator::OnForeignFrame(const CanFrame& frame) {
+  const std::optional<Identifier> identifier = ParseIdentifier(frame);
+  if (!identifier.has_value() || identifier->device.crate || identifier->read) return;
+  const std::span<const uint8_t> payload = frame.payload();
+  if (payload.size() != 4 && payload.size() != 6) return;
+  const auto data_id = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
+  if (data_id != (payload.size() == 4 ? id::kModuleStatus : id::kWideModuleStatus)) return;
+  if ((payload.back() & Bit(module_bit::kHighVoltageOn)) != 0) {
+    high_voltage_[identifier->device.number] = Now();
+  } else {
+    high_voltage_.erase(identifier->device.number);
+  }
 }
 
 uint8_t IsegCrateSimulator::GeneralStatus() {

@@ -1,6 +1,7 @@
 // A simulated crate controller ECH4xA / CC2x: section 13.1.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -23,7 +24,9 @@ class IsegCrateSimulator final : public SimulatedDevice {
   void OnDcpRead(uint8_t data_id) override;
   void OnBroadcast(std::span<const uint8_t>) override {}
   void OnLiveInsertion(bool) override {}
-  void OnForeignFrame(const CanFrame&) override {}
+  // Status answers of modules on the line: where one carries voltage, so does the crate. A real
+  // controller knows it from the backplane.
+  void OnForeignFrame(const CanFrame& frame) override;
   absl::StatusOr<bool> OnFault(std::string_view fault, const Arguments& arguments) override;
   void OnFaultsChanged() override;
 
@@ -32,7 +35,10 @@ class IsegCrateSimulator final : public SimulatedDevice {
   double Temperature() const;
   std::optional<WireBytes> ReadRegister(uint16_t data_id) const;
 
+  bool HighVoltageOn() const;
+
   bool power_on_ = true;
+  std::map<int, MonoTime> high_voltage_;  // by module address: when it last said that it has some
   uint32_t events_ = 0;
   uint32_t event_mask_ = 0;
 };

@@ -472,6 +472,19 @@ TEST_F(CrateTest, PowerSwitch) {
   EXPECT_EQ(AskOne("601#1A02"), "600#1A0200010000");
 }
 
+TEST_F(CrateTest, HighVoltageIsOnWhileAModuleSaysSo) {
+  BootCrate();
+  constexpr uint32_t kHighVoltageOn = 1u << 18;
+  EXPECT_EQ(Word("601#1A00") & kHighVoltageOn, 0u);
+  Send("210#1000770B");  // module 2, 16-bit status with bit 3
+  Send("218#1080000E7709");
+  EXPECT_NE(Word("601#1A00") & kHighVoltageOn, 0u);
+  Send("210#10007701");
+  EXPECT_NE(Word("601#1A00") & kHighVoltageOn, 0u);  // module 3 still has some
+  Send("218#1080000E7701");
+  EXPECT_EQ(Word("601#1A00") & kHighVoltageOn, 0u);
+}
+
 TEST_F(CrateTest, BadWritesChangeNothing) {
   BootCrate();
   for (const char* frame : {"600#1A0502", "600#1A05", "600#1A050001", "600#1A0400000000"}) {

@@ -225,6 +225,13 @@ CommandPlanner::Result CommandPlanner::PlanEmergencyOff(uint64_t channels) {
       plan.read_back.push_back(*status);
     }
   }
+  if (unknown) {
+    // Sent into the dark: nobody may take it for done.
+    plan.unverified =
+        MakeError(absl::StatusCode::kUnavailable, "NOT_VERIFIED",
+                  "emergency off was sent, but the device has never answered: whether "
+                  "it is off is not known; make it safe by other means");
+  }
   return plan;
 }
 
