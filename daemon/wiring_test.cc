@@ -222,6 +222,33 @@ TEST_F(WiringTest, AFaultOfASimulatorReachesTheDevice) {
   EXPECT_EQ(quality(1), Quality::kGood);
 }
 
+TEST_F(WiringTest, DevicesOnABusOfTheCallersOutliveTheLab) {
+  const Config config = Load(kTwoMeters);
+  SimulatedLine line(clock_, "line", 125000);
+  const std::shared_ptr<CanBus> ours = line.CreateNode("ours");
+  const std::shared_ptr<CanBus> theirs = line.CreateNode("theirs");
+  SimulatorHost meters(&clock_, theirs.get());
+  for (const DeviceEntry& device : config.devices) {
+    ASSERT_TRUE(meters.Add(*device.driver, device.config, 1).ok());
+  }
+  const auto count_after_a_second = [&] {
+    auto lab = Lab::Create(config, {.clock = &clock_, .buses = {{"line", ours}}});
+    EXPECT_TRUE(lab.ok()) << lab.status();
+    EXPECT_EQ((*lab)->line("line"), nullptr);
+    EXPECT_TRUE((*lab)->simulators().empty());
+    LabStepper stepper(lab->get(), &clock_);
+    stepper.Add(&line);
+    stepper.Add(&meters);
+    stepper.RunFor(milliseconds(1050));
+    const int64_t count = (*lab)->hub().cache().Snapshot(0)->Read(0).value.integer();
+    stepper.runner().Remove(&line);
+    stepper.runner().Remove(&meters);
+    return count;
+  };
+  EXPECT_EQ(count_after_a_second(), 9);
+  EXPECT_EQ(count_after_a_second(), 19) << "the meter went on counting where it was";
+}
+
 TEST_F(WiringTest, DevicesThatAreNotSimulatedAreSearchedFor) {
   auto lab = Lab::Create(Load("buses: {line: {type: simulated, bitrate: 125000}}\n"
                               "devices: {a: {driver: meter, bus: line, address: 1}}\n"),

@@ -312,7 +312,11 @@ void DeviceActor::HandleUrgent() {
       config_ = *std::move(urgent.config);
       CallDriver("OnLimitsChanged", [&] { driver_->OnLimitsChanged(); });
     }
-    if (urgent.restart) {
+    if (urgent.restart && unfinished_.load() != 0) {
+      // PostRestart saw none; one came before this step. It may be a safe action, which nothing may
+      // cut short.
+      Log(LogLevel::kWarning, "is not restarted: a command was given meanwhile");
+    } else if (urgent.restart) {
       StopDriver(MakeError(absl::StatusCode::kAborted, "DEVICE_RESTARTED",
                            id_ + " was restarted; what had been sent of the command is not known",
                            {{"device_id", id_}}));

@@ -440,6 +440,18 @@ TEST_F(DeviceActorTest, RestartIsRefusedWhileACommandIsUnderWay) {
   EXPECT_TRUE(actor_->PostRestart().ok());
 }
 
+// Found by the simulation: an actor that hung was to be restarted, then its lease lapsed, and the
+// restart ended the emergency off after its first frame.
+TEST_F(DeviceActorTest, S10_ARestartDoesNotCutASafeActionShort) {
+  ASSERT_TRUE(actor_->PostRestart().ok());
+  control_->TakeCalls();
+  const auto safe = Post(1, Urgency::kSafe);
+  runner_.Settle();
+  EXPECT_THAT(control_->TakeCalls(), testing::Not(testing::Contains("start")));
+  Acknowledge();
+  EXPECT_TRUE(safe->outcome.status.ok()) << safe->outcome.status;
+}
+
 TEST_F(DeviceActorTest, NewLimitsReachTheDriver) {
   DeviceConfig config = fake::Config("hv0", 3);
   config.limits["voltage"] = 1234;

@@ -7,8 +7,8 @@
 //
 //  S01  Every act is explained by a given of this life of the daemon that allows exactly this frame
 //       and has not used it up (a command sends each of its frames once; a safe action may insist).
-//       An act that only a given of an earlier life explains is S01 too: a restart sent a set-point.
-//       A safe action of the daemon's own must follow the end of a lease that had it.
+//       An act that only a given of an earlier life explains is S01 too: a restart sent a
+//       set-point. A safe action of the daemon's own must follow the end of a lease that had it.
 //  S02  An act starts before its given's deadline, before the end of its lease, and the bus was not
 //       away between the given and the act.
 //  S03  What a client is shown as GOOD with a register behind it: an answer frame of that register
@@ -17,8 +17,9 @@
 //  S04  While an actor hangs, from 200 ms on (what waited at the bus before), no question, session
 //       frame or act goes to its device but what a given raw frame explains.
 //  S05  When a lease ends by silence, the record shows its safe action for each device not later
-//       than 50 ms after, and its first frame starts not later than 50 ms after plus the time of
-//       the frames on the line, where the device is online, its actor turns and the bus works.
+//       than 50 ms after, and the daemon speaks to the device not later than 50 ms after plus the
+//       time of the frames on the line, where it is online, its actor turns and the bus works (an
+//       act; or a question for the proof, where everything is off already).
 //  S06  With watches that nobody drains: no actor that S09 looks at is silent, a watch that is
 //       drained lags the cache by less than 200 ms, and every command is answered at the latest
 //       100 ms after its deadline.
@@ -71,7 +72,7 @@ class Checker {
 
   // ---- the wire
   // A frame has begun to cross a line.
-  void OnFrameStarts(const std::string& bus, const CanFrame& frame, bool from_daemon, int copies);
+  void OnFrameStarts(const std::string& bus, const CanFrame& frame, bool from_daemon);
   // A frame of others reached the daemon's controller, as it is handed to it.
   void OnFrameReceived(const std::string& bus, const CanFrame& frame, MonoTime time);
   void OnBus(const std::string& bus, BusState state);
@@ -81,7 +82,11 @@ class Checker {
   void OnAnswer(uint64_t number, bool in_call, const CommandResult& result);
   void OnLease(GivenLease lease);
   void OnLeaseKept(const std::string& lease_id);
+  // Before the call, and after it when it was done.
+  void OnLeaseReleasing(const std::string& lease_id);
   void OnLeaseReleased(const std::string& lease_id, bool safe_actions);
+  // The daemon says that there is no such lease (any more).
+  void OnLeaseUnknown(const std::string& lease_id);
   // A client was shown this.
   void OnShown(size_t device, ItemId item, const Reading& reading, Quality shown,
                const DeviceSnapshot& snapshot);
@@ -102,8 +107,6 @@ class Checker {
   void OnPaused(size_t device, bool paused);
   void OnMute(size_t device, bool mute);
   void OnStalledWatches(size_t count) { stalled_watches_ = count; }
-  void OnHopeless(size_t device);  // a malfunction with which nothing can be promised for a while
-
   // After every step of the daemon.
   void AfterStep();
   // At the end: nothing may be open for ever.
@@ -134,11 +137,10 @@ class Checker {
     size_t device;
     std::string action;
     MonoTime since;
-    std::string why;
-    bool lapse;
   };
   struct ExpectedFrame {
     uint64_t number;
+    size_t device;
     MonoTime since;
   };
   struct Malformed {
@@ -154,14 +156,20 @@ class Checker {
   MonoTime Now() const { return clock_->Now(); }
   std::optional<size_t> DeviceAt(const std::string& bus, uint32_t address) const;
   bool Turns(const Device& device) const;
-  void CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& meaning, int copies);
-  bool AllowedOnce(Given& given, const CanFrame& frame, const FrameMeaning& meaning,
-                   bool* used_up) const;
+  void CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& meaning);
+  void OnActOf(Given& given, size_t bus, const CanFrame& frame);
+  void CountOvertaking(size_t bus, const Given* own);
+  // How often the given allows the frame, and how often it went out for it already.
+  std::pair<int, int> Allowance(const Given& given, size_t bus, const CanFrame& frame) const;
   // Why this given may not act now; "" when it may.
   std::pair<const char*, std::string> WhyNot(const Given& given) const;
   std::string Describe(const Given& given) const;
   std::string Name(size_t device) const { return devices_[device].plan.id; }
-  void EndLease(GivenLease& lease, bool lapsed, bool safe_actions);
+  void EndLease(GivenLease& lease, MonoTime when, bool safe_actions);
+  void OnSafeActionOfDaemon(const AuditEntry& entry);
+  // Where each reading comes from, by table.
+  using Origins = std::vector<std::optional<std::pair<uint32_t, int>>>;
+  const Origins& OriginsOf(const DeviceSnapshot& snapshot);
   void CheckLeases();
   void CheckExpected();
   void CheckCadence();
@@ -169,7 +177,6 @@ class Checker {
   void CheckMalformed();
   void Forget();
   uint64_t BadFrames(size_t device) const;
-  std::string Strained() const;
 
   const Family& family_;
   std::vector<Device> devices_;
@@ -189,6 +196,7 @@ class Checker {
   std::vector<ExpectedFrame> expected_frames_;
   std::map<Key, std::array<MonoTime, 4>> answers_;
   std::vector<Malformed> malformed_;
+  std::map<std::shared_ptr<const ItemTable>, Origins> origins_;
   std::vector<AuditEntry> taken_;
   std::vector<std::string> acknowledged_;
   size_t stalled_watches_ = 0;

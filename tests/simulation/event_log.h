@@ -22,7 +22,9 @@ class EventLog {
              const char* fault);
   void Text(MonoTime time, std::string text);
   // Counts for the hash, not for the words.
-  void Count(MonoTime time, uint64_t what) { Add(static_cast<uint64_t>(time.time_since_epoch().count()), what); }
+  void Count(MonoTime time, uint64_t what) {
+    Add(static_cast<uint64_t>(time.time_since_epoch().count()), what);
+  }
 
   uint64_t hash() const { return hash_; }
   uint64_t events() const { return next_; }

@@ -21,7 +21,7 @@ namespace canhub::simulation {
 struct PlannedDevice {
   std::string id;
   std::string bus;
-  std::string yaml;   // its keys beside driver, bus and simulate: "address: 3, poll: 5 s"
+  std::string yaml;      // its keys beside driver, bus and simulate: "address: 3, poll: 5 s"
   uint32_t address = 0;  // as the family's reader tells it
   int channels = 0;
   // The longest time between two questions to a living device, as configured.

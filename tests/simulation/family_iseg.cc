@@ -41,8 +41,7 @@ constexpr int kInsistence = 5;
 // 0x6xxx is 0x4xxx of many channels; +0x80 the 32-bit form of a status register.
 uint32_t Fold(uint32_t data_id) {
   if ((data_id & 0xF000) == 0x6000) data_id &= 0xDFFF;
-  if (data_id == 0x4080 || data_id == 0x4082 || data_id == 0x1080 ||
-      (data_id >= 0x1082 && data_id <= 0x1085)) {
+  if (data_id == 0x4080 || data_id == 0x4082 || (data_id >= 0x1080 && data_id <= 0x1085)) {
     data_id &= ~uint32_t{0x80};
   }
   return data_id;
@@ -89,7 +88,9 @@ uint32_t BaseId(const PlannedDevice& device) {
 CanFrame WriteFrame(const PlannedDevice& device, uint32_t data_id, int channel,
                     std::initializer_list<uint8_t> value) {
   CanFrame frame{.id = BaseId(device)};
-  const auto add = [&frame](uint32_t byte) { frame.data[frame.dlc++] = static_cast<uint8_t>(byte); };
+  const auto add = [&frame](uint32_t byte) {
+    frame.data[frame.dlc++] = static_cast<uint8_t>(byte);
+  };
   add(data_id >> 8);
   add(data_id & 0xFF);
   if (channel >= 0) add(static_cast<uint32_t>(channel));
@@ -152,17 +153,17 @@ class Iseg final : public Family {
       int limit_volt;
     };
     // What tells them apart: own ramps or the module's, wide or narrow status, modes, size.
-    static const std::vector<Model> kModels = {
-        {"E08F2", 8, 4000}, {"E08F0", 8, 3000}, {"E08C2", 8, 2500}, {"N04C2", 4, 5000},
-        {"E16D0", 16, 2000}, {"E12B0", 12, 450}};
+    static const std::vector<Model> kModels = {{"E08F2", 8, 4000},  {"E08F0", 8, 3000},
+                                               {"E08C2", 8, 2500},  {"N04C2", 4, 5000},
+                                               {"E16D0", 16, 2000}, {"E12B0", 12, 450}};
     const auto period = std::to_string(std::chrono::duration_cast<milliseconds>(poll).count());
     const Duration slow = std::min<Duration>(10 * poll, seconds(300));
     const Duration verify = std::min<Duration>(60 * poll, seconds(3600));
     const auto text = [](Duration d) {
       return std::to_string(std::chrono::duration_cast<milliseconds>(d).count()) + " ms";
     };
-    const std::string timing = ", poll: " + period + " ms, slow_poll: " + text(slow) +
-                               ", verify_poll: " + text(verify);
+    const std::string timing =
+        ", poll: " + period + " ms, slow_poll: " + text(slow) + ", verify_poll: " + text(verify);
     std::vector<PlannedDevice> devices;
     for (size_t b = 0; b < buses.size(); ++b) {
       const std::string number = std::to_string(b);
@@ -178,8 +179,8 @@ class Iseg final : public Family {
       for (uint64_t m = 0; m < modules; ++m) {
         const Model& model = random.Pick(kModels);
         // Few channels: many lab hours; sometimes all of them.
-        const int channels = random.Chance(0.1) ? model.channels
-                                                : 1 + static_cast<int>(random.Below(3));
+        const int channels =
+            random.Chance(0.1) ? model.channels : 1 + static_cast<int>(random.Below(3));
         const auto address = static_cast<uint32_t>(3 * m + random.Below(3));
         std::string yaml = "address: " + std::to_string(address) + ", sim_model: " + model.name +
                            ", sim_channels: " + std::to_string(channels) + timing +
@@ -363,18 +364,16 @@ class Iseg final : public Family {
         return ActionCall{"raw_exchange",
                           {{"data", Value::Text("40050000FA")}, {"write", Value::Flag(true)}}};
       case 9:
-        return std::vector<NamedWrite>{
-            {ChannelItem(random, device, "delayed_trip_time"),
-             Value::Integer(static_cast<int64_t>(random.Below(4000)))}};
+        return std::vector<NamedWrite>{{ChannelItem(random, device, "delayed_trip_time"),
+                                        Value::Integer(static_cast<int64_t>(random.Below(4000)))}};
       case 10:
         return std::vector<NamedWrite>{
             {ChannelItem(random, device, "on"), Value::Flag(random.Chance(0.5))}};
       case 11:
         return ActionCall{"prepare_removal", {}};
       case 12:
-        return std::vector<NamedWrite>{
-            {ChannelItem(random, device, "voltage_bounds"),
-             Value::Number(std::floor(random.Between(0, 50)))}};
+        return std::vector<NamedWrite>{{ChannelItem(random, device, "voltage_bounds"),
+                                        Value::Number(std::floor(random.Between(0, 50)))}};
       default: {
         // As many channels as there are, each once: a command of several frames.
         std::vector<NamedWrite> writes;
@@ -417,7 +416,7 @@ class Iseg final : public Family {
     }
     if (name == "clear_events") {
       if (device.channels == 0) return written.data_id == 0x1A01 ? 1 : 0;
-      if (!channel) return written.data_id == kModuleControl ? 1 : 0;
+      if (!channel) return Fold(written.data_id) == kModuleControl ? 1 : 0;
       return Fold(written.data_id) == kEvents && mine ? 1 : 0;
     }
     if (name == "set_ramp") {
@@ -468,19 +467,29 @@ class Iseg final : public Family {
   Fault MakeFault(Random& random, const PlannedDevice& device) const override {
     static const std::vector<std::string> kOfCrates = {
         "silence", "wrong_length", "nan", "reboot", "power_off", "power_fail", "battery_bad"};
-    static const std::vector<std::string> kOfModules = {
-        "silence",  "delay", "wrong_length", "nan",         "lost_frames", "garbled",
-        "reboot",   "trip",  "power_off",    "overcurrent", "inhibit",     "dead_channel",
-        "safety_loop_open",  "over_temperature", "arc"};
+    static const std::vector<std::string> kOfModules = {"silence",
+                                                        "delay",
+                                                        "wrong_length",
+                                                        "nan",
+                                                        "lost_frames",
+                                                        "garbled",
+                                                        "reboot",
+                                                        "trip",
+                                                        "power_off",
+                                                        "overcurrent",
+                                                        "inhibit",
+                                                        "dead_channel",
+                                                        "safety_loop_open",
+                                                        "over_temperature",
+                                                        "arc"};
     static const std::set<std::string> kOfChannels = {"trip", "overcurrent", "inhibit",
                                                       "dead_channel", "arc"};
     Fault fault{random.Pick(device.channels == 0 ? kOfCrates : kOfModules), {}};
     if (kOfChannels.contains(fault.name)) {
-      fault.arguments = {{"channel", Value::Integer(static_cast<int64_t>(random.Below(
-                                         static_cast<uint64_t>(device.channels))))}};
+      fault.arguments = {{"channel", Value::Integer(static_cast<int64_t>(
+                                         random.Below(static_cast<uint64_t>(device.channels))))}};
     } else if (fault.name == "delay") {
-      fault.arguments = {
-          {"milliseconds", Value::Integer(static_cast<int64_t>(random.Below(700)))}};
+      fault.arguments = {{"milliseconds", Value::Integer(static_cast<int64_t>(random.Below(700)))}};
     } else if (fault.name == "lost_frames" || fault.name == "garbled") {
       fault.arguments = {{"probability", Value::Number(random.Between(0.05, 0.9))}};
     }

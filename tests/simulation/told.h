@@ -37,6 +37,10 @@ struct Given {
   // Frames that went out for it, with how often.
   std::vector<std::pair<CanFrame, int>> frames;
   MonoTime first_frame = kNever;
+  // Since when a frame has been out that can be of no other given, and whether one was that can be
+  // of this one: two clients may set the same value.
+  MonoTime certain_frame = kNever;
+  bool perhaps_frame = false;
   // Other frames of the daemon that started between a safe action and its first frame.
   int overtaken_by = 0;
 
@@ -50,6 +54,8 @@ struct GivenLease {
   Duration window{};
   MonoTime expires{};
   int life = 0;
+  bool releasing = false;
+  std::vector<size_t> made_safe;  // while releasing
   bool over = false;
   MonoTime over_since{};
   bool wall_jumped = false;  // during its time
