@@ -23,6 +23,18 @@ grpc::ServerUnaryReactor* Answer(RpcContext& rpc, grpc::CallbackServerContext* c
   return reactor;
 }
 
+// While it lives, somebody works on a call: it does not just wait for time to pass.
+class Handling {
+ public:
+  explicit Handling(RpcContext* rpc) : rpc_(rpc) { ++rpc_->handling; }
+  ~Handling() { --rpc_->handling; }
+  Handling(const Handling&) = delete;
+  Handling& operator=(const Handling&) = delete;
+
+ private:
+  RpcContext* const rpc_;
+};
+
 // A call that is answered later. Whoever answers holds a shared_ptr; when the client vanishes or
 // the server shuts down before, the answer goes nowhere.
 class PendingCall final : public LiveCall {
@@ -70,6 +82,7 @@ grpc::ServerUnaryReactor* AnswerLater(RpcContext& rpc, grpc::CallbackServerConte
     reactor->Finish(ToGrpc(caller.status()));
     return reactor;
   }
+  const Handling handling(&rpc);
   grpc::ServerUnaryReactor* reactor = nullptr;
   std::shared_ptr<PendingCall> call = PendingCall::Start(rpc, &reactor);
   handler(*caller, std::move(call));
@@ -87,13 +100,15 @@ grpc::ServerUnaryReactor* AnswerFrom(Worker& worker, RpcContext& rpc,
                                      const Request* request, Response* response, Handler handler) {
   return AnswerLater(
       rpc, context, least, [&](const Caller& caller, std::shared_ptr<PendingCall> call) {
-        const bool posted = worker.Post([call, caller, request = *request, response, handler] {
-          absl::StatusOr<Response> result = handler(caller, request);
-          call->Finish([&] {
-            if (result.ok()) *response = *std::move(result);
-            return result.status();
-          });
-        });
+        auto handling = std::make_shared<Handling>(&rpc);
+        const bool posted = worker.Post(
+            [call, caller, request = *request, response, handler, handling = std::move(handling)] {
+              absl::StatusOr<Response> result = handler(caller, request);
+              call->Finish([&] {
+                if (result.ok()) *response = *std::move(result);
+                return result.status();
+              });
+            });
         if (!posted) call->End(WorkerBusy());
       });
 }

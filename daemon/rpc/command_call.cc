@@ -1,5 +1,7 @@
 #include "daemon/rpc/command_call.h"
 
+#include "drivers/api/errors.h"
+
 namespace canhub {
 
 absl::StatusOr<Stage> ReadWaitFor(const v1::CommandOptions& options, Stage otherwise) {
@@ -31,6 +33,10 @@ absl::StatusOr<CommandRequest> MakeCommand(const RpcContext& rpc,
                         .deadline = DeadlineOf(rpc, context),
                         .request_id = options.request_id(),
                         .lease_id = options.lease_id()};
+}
+
+absl::Status OfDevice(const std::string& device_id, const absl::Status& status) {
+  return Annotate(status, "", {{"device_id", device_id}});
 }
 
 bool IsSimulated(const Hub& hub, const std::string& device_id) {

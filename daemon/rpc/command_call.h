@@ -28,6 +28,9 @@ absl::StatusOr<CommandRequest> MakeCommand(const RpcContext& rpc,
 // Whether readings of this device or bus are marked as simulated.
 bool IsSimulated(const Hub& hub, const std::string& device_id);
 
+// The status of a command on this device, which its fields name from now on.
+absl::Status OfDevice(const std::string& device_id, const absl::Status& status);
+
 // One command, one receipt. `make`: absl::StatusOr<CommandRequest>(const Caller&), at once.
 // `fill`: void(const CommandResult&), may add to the response, which has its receipt by then.
 template <typename Response, typename Make, typename Fill>
@@ -38,11 +41,12 @@ grpc::ServerUnaryReactor* AnswerCommand(RpcContext& rpc, grpc::CallbackServerCon
       rpc, context, Role::kNone, [&](const Caller& caller, std::shared_ptr<PendingCall> call) {
         absl::StatusOr<CommandRequest> request = make(caller);
         if (!request.ok()) return call->End(request.status());
+        const std::string device_id = request->device_id;
         rpc.hub->gate().Submit(
             *std::move(request), [call = std::move(call), response, fill = std::move(fill),
-                                  hub = rpc.hub](CommandResult result) mutable {
+                                  device_id, hub = rpc.hub](CommandResult result) mutable {
               call->Finish([&] {
-                if (!result.status.ok()) return result.status;
+                if (!result.status.ok()) return OfDevice(device_id, result.status);
                 SetReceipt(result.receipt, IsSimulated(*hub, result.receipt.device_id),
                            TimeView(hub->clock()), response->mutable_receipt());
                 fill(result);

@@ -83,7 +83,7 @@ class EmergencyOffCall {
                    response_->add_receipts());
         continue;
       }
-      if (!all_) return result.status;
+      if (!all_) return OfDevice(device_ids_[i], result.status);
       const std::string failure = device_ids_[i] + ": " + std::string(result.status.message());
       response_->add_failures(CleanText(failure));
       failures += (failures.empty() ? "" : "; ") + failure;

@@ -352,18 +352,16 @@ class HighVoltageServiceImpl final : public v1::HighVoltageService::CallbackServ
 
   Unary SetCratePower(Context context, const v1::SetCratePowerRequest* request,
                       v1::SetCratePowerResponse* response) override {
-    // The gate knows the action, not its arguments: that `force` needs more is checked here.
-    return Command(
-        context, request, response,
-        [&](const HighVoltageTarget& target) -> absl::StatusOr<CommandContent> {
-          if (!request->has_on()) return MissingField("on", "true or false");
-          if (absl::Status s = target.RequireCrate(); !s.ok()) return s;
-          return target.Action(
-              hv::action::kCratePower, std::nullopt,
-              {{"on", Value::Flag(request->on())}, {"force", Value::Flag(request->force())}});
-        },
-        [](const CommandResult&) {}, std::nullopt,
-        request->force() ? Role::kEngineer : Role::kNone);
+    return Command(context, request, response,
+                   [&](const HighVoltageTarget& target) -> absl::StatusOr<CommandContent> {
+                     if (!request->has_on()) return MissingField("on", "true or false");
+                     if (absl::Status s = target.RequireCrate(); !s.ok()) return s;
+                     // The forced form is an action of its own: the gate asks for the role
+                     // engineer.
+                     return target.Action(
+                         request->force() ? hv::action::kCratePowerForced : hv::action::kCratePower,
+                         std::nullopt, {{"on", Value::Flag(request->on())}});
+                   });
   }
 
   Unary StoreSetValues(Context context, const v1::StoreSetValuesRequest* request,
@@ -442,14 +440,12 @@ class HighVoltageServiceImpl final : public v1::HighVoltageService::CallbackServ
 
   // One command on the device that the request names. `make`:
   // absl::StatusOr<CommandContent>(const HighVoltageTarget&), at once; `fill`: see AnswerCommand.
-  // The gate checks the role of the command; `least` is for what the gate cannot see.
   template <typename Request, typename Response, typename Make, typename Fill>
   Unary Command(Context context, const Request* request, Response* response, Make make, Fill fill,
-                std::optional<Stage> wait_for = std::nullopt, Role least = Role::kNone) {
+                std::optional<Stage> wait_for = std::nullopt) {
     return AnswerCommand(
         rpc_, context, response,
         [&](const Caller& caller) -> absl::StatusOr<CommandRequest> {
-          if (absl::Status s = RequireRole(caller, least); !s.ok()) return s;
           const absl::StatusOr<HighVoltageTarget> target = Find(request->device_id());
           if (!target.ok()) return target.status();
           absl::StatusOr<CommandContent> content = make(*target);

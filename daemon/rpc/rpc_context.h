@@ -34,6 +34,8 @@ struct RpcContext {
   RpcTimers timers;
   // Whether an in-process channel was made: only then is a peer without an address one of ours.
   std::atomic<bool> in_process{false};
+  // Handlers and workers that are just at work for a unary call; see RpcServer::AwaitsTime.
+  std::atomic<int> handling{0};
   LiveCalls live;     // unary calls that wait
   LiveCalls watches;  // streams
   // Tasks that wait in each: a client can have one open call per stream of its connection; more

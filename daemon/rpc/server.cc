@@ -261,6 +261,11 @@ std::shared_ptr<grpc::Channel> RpcServer::InProcessChannel() {
   return impl_->server->InProcessChannel(grpc::ChannelArguments());
 }
 
+bool RpcServer::AwaitsTime() const {
+  // In this order: a call that waits was entered before its handler was done.
+  return impl_->rpc.live.size() > 0 && impl_->rpc.handling == 0;
+}
+
 std::vector<Steppable*> RpcServer::steppables() { return {&impl_->rpc.timers}; }
 
 }  // namespace canhub

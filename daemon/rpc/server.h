@@ -97,6 +97,8 @@ class RpcServer {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // For a virtual clock (start_threads = false): to be stepped after the hub's own.
   std::vector<Steppable*> steppables();
+  // For a virtual clock: unary calls wait, and nothing but the clock can bring them on.
+  bool AwaitsTime() const;
 
   struct Impl;
 

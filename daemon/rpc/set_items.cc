@@ -162,7 +162,7 @@ class SetItemsCall {
       group += (group.empty() ? "" : ", ") + device_ids_[i];
       if (!result || result->status.ok()) continue;
       if (first.ok()) {
-        first = result->status;
+        first = OfDevice(device_ids_[i], result->status);
       } else {
         others += std::string(result->status.message()) + "; ";
       }

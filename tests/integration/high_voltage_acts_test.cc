@@ -175,13 +175,17 @@ TEST_F(HighVoltageActsTest, ClearEventsNamesWhatHoldsAsItemsAreNamed) {
 
 TEST_F(HighVoltageActsTest, StatusAndEventNamesAreItemsThatAreTrue) {
   Raise("hv0", 3, 400);
-  lab_.Inject("hv0", "over_temperature");
-  lab_.Inject("crate0", "power_fail");
+  lab_.Inject("hv0", "arc", 3);
   lab_.RunFor(seconds(3));
   const v1::HighVoltageChannel channel = Channel("hv0", 3);
-  EXPECT_THAT(channel.status(), Not(IsEmpty()));
+  EXPECT_THAT(channel.status(), Contains("is_on"));
+  EXPECT_THAT(channel.events(), Contains("event_arc"));
   ExpectTrueItems("hv0/ch3.", channel.status());
   ExpectTrueItems("hv0/ch3.", channel.events());
+
+  lab_.Inject("hv0", "over_temperature");
+  lab_.Inject("crate0", "power_fail");
+  lab_.RunFor(seconds(20));
 
   v1::GetModuleRequest module;
   module.set_device_id("hv0");

@@ -86,11 +86,13 @@ class RpcLab {
 
   // Moves the clock until `done`, at most for `limit`.
   bool StepUntil(const std::function<bool()>& done, Duration limit = std::chrono::minutes(10));
+  // Waits for other threads; the clock stands still.
+  void WaitHeld(const std::function<bool()>& done);
   void RunFor(Duration time) { stepper_->RunFor(time); }
   // Until every device has been polled.
   void WaitPolled();
 
-  // Makes one call and steps the lab until it is over.
+  // Makes one call and steps the lab while only time can bring it on, until it is over.
   using Start = std::function<void(grpc::ClientContext*, std::function<void(grpc::Status)>)>;
   grpc::Status Call(const Start& start, grpc::ClientContext* context = nullptr);
 
