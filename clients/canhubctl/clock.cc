@@ -1,5 +1,7 @@
 #include "clients/canhubctl/clock.h"
 
+#include <algorithm>
+
 namespace canhub::ctl {
 
 using std::chrono::duration_cast;
@@ -9,8 +11,12 @@ using std::chrono::seconds;
 WallTime Now() { return std::chrono::system_clock::now(); }
 
 WallTime ToWallTime(const google::protobuf::Timestamp& time) {
-  return WallTime(
-      duration_cast<WallTime::duration>(seconds(time.seconds()) + nanoseconds(time.nanos())));
+  // Back so far that the difference to today fits, too.
+  constexpr int64_t kLeast = -5'000'000'000;
+  constexpr int64_t kMost = 9'223'372'035;
+  const seconds whole(std::clamp<int64_t>(time.seconds(), kLeast, kMost));
+  const nanoseconds rest(std::clamp(time.nanos(), 0, 999'999'999));
+  return WallTime(duration_cast<WallTime::duration>(whole + rest));
 }
 
 google::protobuf::Timestamp ToTimestamp(WallTime time) {

@@ -1,5 +1,6 @@
 #include "clients/canhubctl/values.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -132,7 +133,10 @@ std::string QualityName(v1::Quality quality) {
 }
 
 nanoseconds ToNanoseconds(const google::protobuf::Duration& duration) {
-  return std::chrono::seconds(duration.seconds()) + nanoseconds(duration.nanos());
+  constexpr int64_t kMost = 9'223'372'035;
+  constexpr int32_t kMostNanos = 999'999'999;
+  return std::chrono::seconds(std::clamp(duration.seconds(), -kMost, kMost)) +
+         nanoseconds(std::clamp(duration.nanos(), -kMostNanos, kMostNanos));
 }
 
 google::protobuf::Duration ToProto(nanoseconds duration) {
@@ -207,6 +211,8 @@ Parsed<WallTime> ParseTimePoint(std::string_view text, WallTime now) {
     if (end == nullptr || *end != '\0') continue;
     parts.tm_isdst = -1;
     const std::time_t seconds = utc ? timegm(&parts) : std::mktime(&parts);
+    // A WallTime ends in 2262, and nothing was recorded before 1970.
+    if (seconds < 0 || seconds > 9'223'372'035) break;
     return std::chrono::system_clock::from_time_t(seconds);
   }
   return Result::Error("\"" + std::string(text) +

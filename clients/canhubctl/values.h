@@ -29,6 +29,7 @@ v1::Value GuessValue(std::string_view text);
 std::string ShortName(std::string_view full_name, std::string_view prefix);
 std::string QualityName(v1::Quality quality);
 
+// Within what nanoseconds hold, 292 years: the message may come from anywhere.
 std::chrono::nanoseconds ToNanoseconds(const google::protobuf::Duration& duration);
 google::protobuf::Duration ToProto(std::chrono::nanoseconds duration);
 

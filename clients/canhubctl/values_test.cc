@@ -1,5 +1,7 @@
 #include "clients/canhubctl/values.h"
 
+#include <limits>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -95,6 +97,30 @@ TEST(Times, TimestampSurvivesARoundTripBeforeTheEpoch) {
   time.set_nanos(500);
   EXPECT_EQ(ToTimestamp(ToWallTime(time)).SerializeAsString(), time.SerializeAsString());
 }
+TEST(ToWallTime, TimesBeyondTheClockAreItsEnds) {
+  google::protobuf::Timestamp time;
+  time.set_seconds(std::numeric_limits<int64_t>::max());
+  time.set_nanos(std::numeric_limits<int32_t>::min());
+  EXPECT_TRUE(FormatIsoTime(time).starts_with("2262-04-11T"));
+  EXPECT_TRUE(FormatAgo(time, WallTime()).starts_with("in "));
+  time.set_seconds(std::numeric_limits<int64_t>::min());
+  EXPECT_TRUE(FormatIsoTime(time).starts_with("1811-"));
+}
+
+TEST(ToNanoseconds, DurationsBeyondTheTypeAreItsEnds) {
+  google::protobuf::Duration duration;
+  duration.set_seconds(std::numeric_limits<int64_t>::max());
+  duration.set_nanos(std::numeric_limits<int32_t>::max());
+  EXPECT_GT(ToNanoseconds(duration), std::chrono::hours(24 * 365 * 290));
+  duration.set_seconds(std::numeric_limits<int64_t>::min());
+  EXPECT_LT(ToNanoseconds(duration), -std::chrono::hours(24 * 365 * 290));
+}
+
+TEST(ParseTimePoint, DatesBeyondTheClockAreRefused) {
+  EXPECT_FALSE(ParseTimePoint("9999-01-01", WallTime()).ok());
+  EXPECT_FALSE(ParseTimePoint("1066-10-14", WallTime()).ok());
+}
+
 TEST(ParseTimePoint, TakesAgesAndDates) {
   const WallTime now = WallTime(std::chrono::seconds(1700000000));
   EXPECT_EQ(*ParseTimePoint("1h", now), now - std::chrono::hours(1));

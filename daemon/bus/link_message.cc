@@ -143,7 +143,8 @@ LinkReply ParseLinkMessages(std::span<const uint8_t> datagram) {
       }
     } else if (header.nlmsg_type == NLMSG_ERROR) {
       int32_t code;
-      if (Read(payload, &code) && code < 0) reply.error = -code;
+      // The smallest number has no positive counterpart, and is no error of Linux.
+      if (Read(payload, &code) && code < 0 && code != INT32_MIN) reply.error = -code;
     }
     const size_t step = std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), datagram.size());
     datagram = datagram.subspan(step);

@@ -85,6 +85,11 @@ TEST(LinkMessageTest, UnknownInterfaceIsAnError) {
             ENODEV);
 }
 
+TEST(LinkMessageTest, AnErrorNumberWithoutPositiveCounterpartIsNone) {
+  EXPECT_EQ(ParseLinkMessages(Bytes("1400000002000000010000000b03000000000080")).error,
+            std::nullopt);
+}
+
 TEST(LinkMessageTest, EveryTruncationIsHarmless) {
   const std::vector<uint8_t> bytes = Bytes(kCanLinkHex);
   for (size_t size = 0; size < bytes.size(); ++size) {

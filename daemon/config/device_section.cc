@@ -155,8 +155,8 @@ void ReadDevice(const YamlNode::Entry& entry, std::span<const DriverInfo* const>
   }
   if (device.driver->address != nullptr) {
     const std::string address = device.driver->address(device.config);
-    const auto [owner, is_new] =
-        addresses->try_emplace({device.bus, device.driver, address}, entry.key, entry.line);
+    const auto [owner, is_new] = addresses->try_emplace({device.bus, device.driver, address},
+                                                        AddressOwner{entry.key, entry.line});
     if (!is_new) {
       problems->Add(entry.line, path,
                     "the address " + address + " on the bus " + device.bus + ", which " +

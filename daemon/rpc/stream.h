@@ -99,7 +99,11 @@ class WatchStream final : public LiveCall,
     if (!caller.ok()) return caller.status();
     auto slot = rpc_->admission.AdmitStream(caller->identity, context->peer());
     if (!slot.ok()) return slot.status();
-    slot_ = *std::move(slot);
+    {
+      // A client that vanishes now is told of on another thread.
+      MutexLock lock(&mutex_);
+      slot_ = *std::move(slot);
+    }
     // The source may outlive the stream by a moment: the kicks hold it weakly. Posted ones on
     // their way to the pump are merged.
     Kicks kicks;

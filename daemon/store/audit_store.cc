@@ -82,12 +82,16 @@ AuditEntry AuditStore::OwnEntry(const std::string& text) const {
   return entry;
 }
 
+void AuditStore::Note(const std::string& text) {
+  journal_->Append(OwnEntry(text), /*reserved=*/true).IgnoreError();
+}
+
 absl::Status AuditStore::WriteOrStartAnew(const std::vector<AuditEntry>& entries) {
   absl::Status status = database_->WriteAudit(entries, retention_);
   if (!absl::IsDataLoss(status)) return status;
   absl::StatusOr<std::string> note = database_->StartAnew();
   if (!note.ok()) return note.status();
-  journal_->Append(OwnEntry(*note), /*reserved=*/true).IgnoreError();
+  Note(*note);
   return database_->WriteAudit(entries, retention_);
 }
 
@@ -148,13 +152,21 @@ absl::StatusOr<AuditPage> AuditStore::Query(const AuditQuery& query) {
 absl::Status DatabaseAlarmStore::Save(const AlarmRecord& alarm) {
   absl::Status status = database_->SaveAlarm(alarm);
   if (!absl::IsDataLoss(status)) return status;
-  // Its note reaches the audit record's writer, who meets the new file; here the alarm matters.
-  if (absl::StatusOr<std::string> note = database_->StartAnew(); !note.ok()) return note.status();
+  if (status = StartAnew(); !status.ok()) return status;
   return database_->SaveAlarm(alarm);
 }
 
 absl::StatusOr<std::vector<AlarmRecord>> DatabaseAlarmStore::LoadAll() {
+  absl::StatusOr<std::vector<AlarmRecord>> alarms = database_->LoadAlarms();
+  if (!absl::IsDataLoss(alarms.status())) return alarms;
+  if (absl::Status status = StartAnew(); !status.ok()) return status;
   return database_->LoadAlarms();
+}
+
+absl::Status DatabaseAlarmStore::StartAnew() {
+  const absl::StatusOr<std::string> note = database_->StartAnew();
+  if (note.ok()) audit_->Note(*note);
+  return note.status();
 }
 
 }  // namespace canhub

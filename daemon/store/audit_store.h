@@ -29,6 +29,8 @@ class AuditStore final : public AuditLog {
   // Moves everything that waits into the database. After a failure nothing ordinary is taken until
   // it succeeds.
   absl::Status Flush();
+  // Appends an entry of the daemon's own, out of the reserve.
+  void Note(const std::string& text);
 
  private:
   absl::Status FlushLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(flush_mutex_);
@@ -53,12 +55,17 @@ class AuditStore final : public AuditLog {
 // The alarms in the same database.
 class DatabaseAlarmStore final : public AlarmStore {
  public:
-  explicit DatabaseAlarmStore(StateDatabase* database) : database_(database) {}
+  // `audit` is told when the database had to be begun anew; both outlive the object.
+  DatabaseAlarmStore(StateDatabase* database, AuditStore* audit)
+      : database_(database), audit_(audit) {}
   absl::Status Save(const AlarmRecord& alarm) override;
   absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override;
 
  private:
+  absl::Status StartAnew();
+
   StateDatabase* const database_;
+  AuditStore* const audit_;
 };
 
 }  // namespace canhub

@@ -85,6 +85,18 @@ absl::Status FileError(const std::string& path, const std::string& what, int err
                    {{"path", path}, {"error", std::strerror(error)}});
 }
 
+// Nothing but zeros after the header's page.
+bool IsBlank(int fd, off_t size) {
+  char block[kHeaderSize];
+  for (off_t at = kHeaderSize; at < size;) {
+    const ssize_t got = pread(fd, block, sizeof block, at);
+    if (got <= 0) return got == 0;
+    if (std::any_of(block, block + got, [](char c) { return c != 0; })) return false;
+    at += got;
+  }
+  return true;
+}
+
 // Stores a word after everything that was stored before it. Requires 8-byte alignment.
 void StoreLast(char* to, uint64_t word) {
   std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(to))
@@ -141,8 +153,9 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path,
   if (file.st_size > 0 && pread(fd, &header, sizeof header, 0) < 0) {
     return FileError(path, "cannot be read", errno);
   }
-  // The header is written last: a file without one was never finished, and holds nothing.
-  const bool fresh = header.magic == 0;
+  // The header is written last: a file without one was never finished, and holds nothing. One that
+  // holds something has lost its header.
+  const bool fresh = header.magic == 0 && IsBlank(fd, file.st_size);
   if (fresh) {
     if (ftruncate(fd, 0) != 0) return FileError(path, "cannot be emptied", errno);
     header.capacity = options.capacity;
@@ -215,6 +228,11 @@ void Journal::Recover(uint64_t last_sequence) {
   std::sort(recovered_.begin(), recovered_.end(),
             [](const AuditEntry& a, const AuditEntry& b) { return a.sequence < b.sequence; });
   recovered_end_ = end;
+  uint64_t before = last_sequence;
+  for (const AuditEntry& entry : recovered_) {
+    if (before != 0) lost_entries_ += entry.sequence - before - 1;
+    before = entry.sequence;
+  }
   MutexLock lock(&mutex_);
   head_ = end;
   tail_ = recovered_.empty() ? end : begin;

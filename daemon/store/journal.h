@@ -42,7 +42,7 @@ class Journal {
 
   // Opens or makes the file. `last_sequence` is the last number that the database holds: what comes
   // after it in the file is the first batch. A file that exists keeps its size.
-  // FAILED_PRECONDITION: it is not a journal, or damaged; it is left as it is.
+  // FAILED_PRECONDITION: it is not a journal, or damaged as a whole; it is left as it is.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& path,
                                                        const JournalOptions& options,
                                                        uint64_t last_sequence);
@@ -62,6 +62,11 @@ class Journal {
   Batch Peek(size_t limit) const;
   // The entries of a batch are in the database.
   void Release(uint64_t end);
+
+  // Entries that an earlier run appended and that cannot be read any more: the numbers missing
+  // between what the database holds and the newest in the file. (Before the first, when the
+  // database holds nothing, they are not missing: it may be a new one.)
+  uint64_t lost_entries() const { return lost_entries_; }
 
   size_t used() const;
   size_t capacity() const { return capacity_; }
@@ -83,6 +88,7 @@ class Journal {
   // released.
   std::vector<AuditEntry> recovered_;
   uint64_t recovered_end_ = 0;
+  uint64_t lost_entries_ = 0;
 
   mutable Mutex mutex_;
   // Positions: [tail_, head_) waits for the database.

@@ -194,6 +194,32 @@ TEST_F(JournalTest, MakesAFileAgainThatWasNotFinished) {
   EXPECT_TRUE(Open()->Append(Entry("a"), false).ok());
 }
 
+TEST_F(JournalTest, S07_AnErasedHeaderIsDamageAndNoEmptyFile) {
+  { ASSERT_TRUE(Open()->Append(Entry("a"), false).ok()); }
+  Overwrite(0, std::string(4096, '\0'));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Journal::Open(path_, options_, 0).status()));
+}
+
+TEST_F(JournalTest, S07_CountsTheEntriesThatDamageTook) {
+  {
+    auto journal = Open();
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(journal->Append(Entry("a"), false).ok());
+  }
+  EXPECT_EQ(Open()->lost_entries(), 0u);
+  // The third and the fourth, somewhere: all ten have the same size.
+  const size_t size = Open()->used() / 10;
+  Overwrite(4096 + 2 * size + 40, std::string(size, 'x'));
+  EXPECT_EQ(Open()->lost_entries(), 2u);
+}
+
+TEST_F(JournalTest, WhatANewDatabaseNeverHadIsNotLost) {
+  {
+    auto journal = Open(100);
+    ASSERT_TRUE(journal->Append(Entry("a"), false).ok());
+  }
+  EXPECT_EQ(Open(0)->lost_entries(), 0u);
+}
+
 TEST_F(JournalTest, KeepsTheSizeOfAFileThatExists) {
   { ASSERT_TRUE(Open()->Append(Entry("a"), false).ok()); }
   options_.capacity = 256 << 10;

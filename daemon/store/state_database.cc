@@ -75,10 +75,15 @@ absl::Status CheckSchema(SqlDatabase& database) {
                      database.path() + " is a database of another program",
                      {{"path", database.path()}});
   }
-  // Touches each table; a page that is damaged elsewhere shows when it is used.
+  // Touches each table and names each column; a page that is damaged elsewhere shows when it is
+  // used.
   for (const char* probe :
        {"SELECT value FROM meta WHERE name = 'last_sequence'",
-        "SELECT max(sequence), text FROM audit", "SELECT count(*) FROM alarms"}) {
+        "SELECT max(sequence), time_ns, kind, identity, device_id, command_id, request_id, text, "
+        "status FROM audit",
+        "SELECT count(*), device_id, code, severity, text, active, acknowledged, first_ns, "
+        "last_ns, clear_ns, acknowledge_ns, count, acknowledged_by, comment, shelved_until_ns, "
+        "shelved_by FROM alarms"}) {
     const absl::StatusOr<int64_t> value = database.QueryInteger(probe);
     if (!value.ok()) {
       return MakeError(StatusCode::kDataLoss, "DATABASE_DAMAGED",

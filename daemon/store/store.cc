@@ -64,15 +64,10 @@ class StoreImpl final : public Store {
       : lock_(std::move(lock)),
         database_(std::move(database)),
         audit_(std::move(journal), database_.get(), clock, options.retention, [this] { Wake(); }),
-        alarms_(database_.get()),
+        alarms_(database_.get(), &audit_),
         notes_(std::move(notes)) {
     for (const std::string& note : notes_) {
-      AuditEntry entry;
-      entry.time = clock->WallNow();
-      entry.kind = "config";
-      entry.identity = "canhubd";
-      entry.text = note;
-      audit_.AppendReserved(std::move(entry)).IgnoreError();
+      audit_.Note(note);
     }
     // What an earlier run left goes in before anything new. A disk that is full now is no reason
     // not to start: devices must be kept alive, and the journal keeps what it has.
@@ -116,7 +111,13 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options, const C
   absl::StatusOr<std::unique_ptr<StateDatabase>> database =
       StateDatabase::Open(directory + "/state.db", clock, &notes);
   if (!database.ok()) return database.status();
-  const absl::StatusOr<uint64_t> last = (*database)->LastSequence();
+  absl::StatusOr<uint64_t> last = (*database)->LastSequence();
+  if (absl::IsDataLoss(last.status())) {
+    absl::StatusOr<std::string> note = (*database)->StartAnew();
+    if (!note.ok()) return note.status();
+    notes.push_back(*std::move(note));
+    last = (*database)->LastSequence();
+  }
   if (!last.ok()) return last.status();
 
   const std::string path = directory + "/audit.journal";
@@ -132,6 +133,11 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options, const C
     journal = Journal::Open(path, options.journal, *last);
   }
   if (!journal.ok()) return journal.status();
+  if (const uint64_t lost = (*journal)->lost_entries(); lost > 0) {
+    notes.push_back(path + " is damaged: " + std::to_string(lost) +
+                    " of the last run's entries cannot be read and are missing in the audit "
+                    "record");
+  }
   return std::make_unique<StoreImpl>(*std::move(lock), *std::move(database), *std::move(journal),
                                      options, clock, std::move(notes));
 }

@@ -209,6 +209,64 @@ TEST_F(StoreTest, S07_DamageThatShowsWhileRunningLosesNoAlarm) {
   EXPECT_THAT(*alarms, ElementsAre(Trip()));
 }
 
+TEST_F(StoreTest, S07_ADatabaseOfWhichOnlyTheFirstPageIsLeftIsBegunAnew) {
+  ASSERT_TRUE(Open()->alarms().Save(Trip()).ok());
+  const std::string path = options_.directory + "/state.db";
+  const auto size = std::filesystem::file_size(path);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096);
+    file << std::string(size - 4096, '\x5A');
+  }
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  ASSERT_THAT(store->notes(), SizeIs(1));
+  EXPECT_THAT(store->notes()[0], HasSubstr("was damaged"));
+  EXPECT_TRUE(store->alarms().LoadAll().ok());
+}
+
+TEST_F(StoreTest, S07_ADatabaseWhoseColumnsLostTheirNamesIsBegunAnew) {
+  Open()->audit().Append(Entry("a")).IgnoreError();
+  const std::string path = options_.directory + "/state.db";
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const size_t at = bytes.find("command_id");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = 'C' + 1;
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  EXPECT_THAT(store->notes(), SizeIs(1));
+  ASSERT_TRUE(store->audit().Append(Entry("b")).ok());
+  EXPECT_THAT(Texts(store->audit().Query({})), ::testing::Contains("b"));
+}
+
+// The page of the alarms' table; everything else is sound.
+TEST_F(StoreTest, S07_AlarmsThatCannotBeReadAreTold) {
+  ASSERT_TRUE(Open()->alarms().Save(Trip()).ok());
+  const std::string path = options_.directory + "/state.db";
+  auto database = SqlDatabase::Open(path, true);
+  ASSERT_TRUE(database.ok());
+  const auto page = (*database)->QueryInteger(
+      "SELECT rootpage FROM sqlite_master WHERE name = 'alarms' AND type = 'table'");
+  ASSERT_TRUE(page.ok()) << page.status();
+  database->reset();
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp((*page - 1) * 4096);
+    file << std::string(4096, '\x5A');
+  }
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  const auto alarms = store->alarms().LoadAll();
+  ASSERT_TRUE(alarms.ok()) << alarms.status();
+  EXPECT_THAT(*alarms, IsEmpty());
+  EXPECT_TRUE(store->alarms().Save(Trip()).ok());
+  const auto texts = Texts(store->audit().Query({}));
+  ASSERT_THAT(texts, SizeIs(1));
+  EXPECT_THAT(texts[0], HasSubstr("0 alarms were taken over"));
+}
+
 TEST_F(StoreTest, S07_ADamagedJournalIsKeptAndANewOneBegun) {
   Open().reset();
   { std::ofstream(options_.directory + "/audit.journal") << std::string(9000, 'x'); }
@@ -216,6 +274,26 @@ TEST_F(StoreTest, S07_ADamagedJournalIsKeptAndANewOneBegun) {
   ASSERT_NE(store, nullptr);
   EXPECT_THAT(store->notes(), SizeIs(1));
   EXPECT_TRUE(store->audit().Append(Entry("a")).ok());
+}
+
+TEST_F(StoreTest, S07_EntriesThatDamageTookFromTheJournalAreTold) {
+  const std::string journal = options_.directory + "/audit.journal";
+  Open().reset();
+  {
+    auto first = Journal::Open(journal, options_.journal, 0);
+    ASSERT_TRUE(first.ok());
+    for (const char* text : {"a", "b", "c"}) ASSERT_TRUE((*first)->Append(Entry(text), false).ok());
+  }
+  {
+    std::fstream file(journal, std::ios::in | std::ios::out | std::ios::binary);
+    // Each record has 96 bytes: this lies within the second.
+    file.seekp(4096 + 96 + 40);
+    file << std::string(40, 'x');
+  }
+  auto store = Open();
+  ASSERT_THAT(store->notes(), SizeIs(1));
+  EXPECT_THAT(store->notes()[0], HasSubstr("1 of the last run's entries cannot be read"));
+  EXPECT_THAT(Texts(store->audit().Query({})), ElementsAre(store->notes()[0], "c", "a"));
 }
 
 TEST_F(StoreTest, RetentionDeletesTheOldest) {

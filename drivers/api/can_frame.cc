@@ -168,10 +168,10 @@ absl::StatusOr<CandumpLine> ParseCandumpLine(std::string_view line) {
   const char* const begin = line.data();
   const char* const end = begin + line.size();
   const auto at = [&](const char* p) { return static_cast<size_t>(p - begin); };
-  // Ten digits of seconds reach to the year 2286; more would overflow nanoseconds.
+  // Nanoseconds reach to the year 2262.
   uint64_t seconds = 0;
   auto [p, error] = std::from_chars(begin + 1, end, seconds);
-  if (error != std::errc() || p == begin + 1 || seconds > 9'999'999'999u) {
+  if (error != std::errc() || p == begin + 1 || seconds > 9'223'372'035u) {
     return BadText(line, 1, "seconds since 1970");
   }
   if (p == end || *p != '.') return BadText(line, at(p), "'.' after the seconds");

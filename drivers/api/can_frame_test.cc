@@ -79,6 +79,15 @@ TEST(CanFrameText, CandumpLineWithDirection) {
   EXPECT_TRUE(ParseCandumpLine("(1.5) vcan0 004#C4 R").ok());
 }
 
+TEST(CanFrameText, CandumpTimeBeyondNanosecondsIsRefused) {
+  // 2262 is the last year that 64 bits of nanoseconds reach.
+  const absl::StatusOr<CandumpLine> last = ParseCandumpLine("(9223372035.999999999) can0 004#C4");
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_GT(last->time, WallTime{});
+  EXPECT_FALSE(ParseCandumpLine("(9223372037.000000) can0 004#C4").ok());
+  EXPECT_FALSE(ParseCandumpLine("(9999999999.000000) can0 004#C4").ok());
+}
+
 TEST(CanFrameText, CandumpGarbageIsRefused) {
   for (const char* text : {"", "(", "(1", "(1.", "(1.2", "(1.2)", "(1.2) ", "(1.2) can0",
                            "(x.2) can0 004#C4", "(99999999999.0) can0 004#C4", "(1.2) can0 zz"}) {

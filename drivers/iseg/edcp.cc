@@ -462,7 +462,8 @@ CanFrame ReadMultipleFrame(const DeviceAddress& address, uint16_t data_id, uint1
 }
 
 CanFrame WriteModuleFrame(const DeviceAddress& address, uint16_t data_id, const WireBytes& value) {
-  return FrameTo(WriteId(address), PayloadBuilder().Word(data_id).Bytes(value.view()).view());
+  const auto head = value.view().first(std::min<size_t>(value.size, 6));
+  return FrameTo(WriteId(address), PayloadBuilder().Word(data_id).Bytes(head).view());
 }
 
 CanFrame WriteChannelFrame(const DeviceAddress& address, uint16_t data_id, int channel,

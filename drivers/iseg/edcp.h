@@ -129,9 +129,9 @@ enum class WireType : uint8_t {
 // Bytes of the value without index or channel; 0 when it varies.
 size_t WireLength(WireType type);
 
-// Bytes of a value on the wire, 0 … 6 of them.
+// Bytes of a value on the wire: 0 … 6 of them after an EDCP DATA_ID, 7 at most after one of DCP.
 struct WireBytes {
-  std::array<uint8_t, 6> data{};
+  std::array<uint8_t, 7> data{};
   uint8_t size = 0;
   std::span<const uint8_t> view() const { return {data.data(), size}; }
 };
@@ -155,6 +155,7 @@ CanFrame ReadChannelFrame(const DeviceAddress& address, uint16_t data_id, int ch
 // with offset 0 asks for all channels (newer firmware only).
 CanFrame ReadMultipleFrame(const DeviceAddress& address, uint16_t data_id, uint16_t mask,
                            uint8_t offset);
+// Requires a value of at most 6 bytes.
 CanFrame WriteModuleFrame(const DeviceAddress& address, uint16_t data_id, const WireBytes& value);
 // Requires a value of at most 5 bytes.
 CanFrame WriteChannelFrame(const DeviceAddress& address, uint16_t data_id, int channel,

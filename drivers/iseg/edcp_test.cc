@@ -247,6 +247,18 @@ std::vector<GoldenRow> GoldenRows() {
   };
 }
 
+TEST(ParseAnswer, ADcpAnswerOfEightBytesIsKeptWhole) {
+  const absl::StatusOr<Answer> answer = ParseAnswer(*ParseFrame("210#9E01020304050607"));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(answer->bytes.view(), ::testing::ElementsAre(1, 2, 3, 4, 5, 6, 7));
+}
+
+TEST(ParseAnswer, ADcpIdentityWithAByteTooManyIsNone) {
+  const absl::StatusOr<Answer> answer = ParseAnswer(*ParseFrame("210#E012345612001000"));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(BadFrameReason(DecodeDcpIdentity(answer->bytes.view()).status()), "long_frame");
+}
+
 class GoldenTest : public ::testing::TestWithParam<GoldenRow> {};
 
 TEST_P(GoldenTest, EncodesToTheTablesBytes) {

@@ -57,7 +57,7 @@ def check(path, text):
     own, allowed = rule_for(path)
     if own is None:
         return [f"{path}: no rule for this folder; add it to {pathlib.Path(__file__).name}"]
-    is_test = path.endswith("_test.cc") or "/testing/" in path or "_testing." in path
+    is_test = path.endswith(("_test.cc", "_fuzz.cc")) or "/testing/" in path or "_testing." in path
     for number, line in enumerate(text.splitlines(), 1):
         if match := OURS.match(line):
             target = match.group(1)
