@@ -16,6 +16,7 @@
 #include "daemon/wiring.h"
 #include "daemon/wiring_log.h"
 #include "daemon/wiring_reload.h"
+#include "daemon/wiring_supervision.h"
 #include "drivers/all_drivers.h"
 
 namespace canhub {
@@ -37,8 +38,6 @@ constexpr char kFooter[] =
 // ramp.
 constexpr Duration kShutdownTimeout = seconds(10);
 constexpr milliseconds kRpcGrace{1000};
-// A driver returns within a millisecond; what stands still for this long hangs.
-constexpr Duration kHung = seconds(2);
 
 struct Flags {
   std::string config_file = "/etc/canhub/canhub.yaml";
@@ -132,7 +131,6 @@ class Daemon {
       log_.Log(LogLevel::kError, "cannot start: " + std::string(status.message()));
       return kFailed;
     }
-    sd_notify(0, "READY=1");
     Serve(signals);
     return Stop();
   }
@@ -214,14 +212,25 @@ class Daemon {
     return changes;
   }
 
-  // Until a signal ends it. Feeds the watchdog: only while every actor turns (S04).
+  // Until a signal ends it.
   void Serve(const sigset_t& signals) {
     uint64_t watchdog_us = 0;
     const bool watchdog = sd_watchdog_enabled(0, &watchdog_us) > 0;
-    // Twice per period, as sd_watchdog_enabled(3) asks; the status once a second.
-    Duration turn = seconds(1);
-    if (watchdog) turn = std::min<Duration>(turn, std::chrono::microseconds(watchdog_us / 2));
+    LabObserver observer(lab_.get(), config_.ready_timeout);
+    SupervisorNotice notice(watchdog);
+    std::vector<std::string> hung;
     while (true) {
+      const LabHealth health = observer.Look();
+      if (const std::string text = notice.Turn(health); !text.empty()) sd_notify(0, text.c_str());
+      if (const std::vector<std::string> now = health.Hung(); now != hung) {
+        for (const std::string& who : now) {
+          log_.Log(LogLevel::kError, who + " hangs; the watchdog is not fed");
+        }
+        hung = now;
+      }
+      // Twice per period of the watchdog, as sd_watchdog_enabled(3) asks; the status once a second.
+      Duration turn = notice.ready() ? Duration(seconds(1)) : milliseconds(100);
+      if (watchdog) turn = std::min<Duration>(turn, std::chrono::microseconds(watchdog_us / 2));
       const timespec wait{turn / seconds(1), (turn % seconds(1)).count()};
       const int signal = sigtimedwait(&signals, nullptr, &wait);
       if (signal == SIGTERM || signal == SIGINT) {
@@ -229,35 +238,13 @@ class Daemon {
         return;
       }
       if (signal == SIGHUP) {
-        sd_notify(0, "RELOADING=1");
+        // Before it is ready, "ready" must not be said on account of a reload.
+        if (notice.ready()) sd_notify(0, "RELOADING=1");
         // Told in the log by Reload itself.
         static_cast<void>(Reload(/*check_only=*/false));
-        sd_notify(0, "READY=1");
+        if (notice.ready()) sd_notify(0, "READY=1");
       }
-      const std::vector<std::string> hung = lab_->hub().HungDevices(kHung);
-      if (hung != hung_) {
-        for (const std::string& device : hung) {
-          log_.Log(LogLevel::kError, device + ": its actor hangs; the watchdog is not fed");
-        }
-        hung_ = hung;
-      }
-      if (watchdog && hung.empty()) sd_notify(0, "WATCHDOG=1");
-      TellStatus();
     }
-  }
-
-  void TellStatus() {
-    const StateCache& cache = lab_->hub().cache();
-    int online = 0;
-    for (DeviceIndex i = 0; i < cache.size(); ++i) {
-      online += cache.Snapshot(i)->link() == LinkState::kOnline ? 1 : 0;
-    }
-    std::string status = "STATUS=" + std::to_string(online) + " of " +
-                         std::to_string(cache.size()) + " devices online";
-    if (!hung_.empty()) status += ", " + std::to_string(hung_.size()) + " hang";
-    if (status == status_) return;
-    status_ = std::move(status);
-    sd_notify(0, status_.c_str());
   }
 
   int Stop() {
@@ -277,8 +264,6 @@ class Daemon {
   std::unique_ptr<Lab> lab_;
   std::unique_ptr<ConfigReloader> reloader_;
   std::unique_ptr<RpcServer> server_;
-  std::vector<std::string> hung_;
-  std::string status_;
 };
 
 int RunDaemon(const Flags& flags) {

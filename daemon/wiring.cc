@@ -85,13 +85,14 @@ absl::Status Lab::MakeBuses(const Config& config, std::vector<BusSetup>* setups)
         }
         break;
       case BusType::kSocketCan:
-        socketcan_.push_back(std::make_shared<SocketCanBus>(
-            *clock_, SocketCanOptions{.name = bus.id,
-                                      .interface = bus.interface,
-                                      .bitrate = bus.bitrate,
-                                      .realtime_priority = config.realtime.priority,
-                                      .log = log}));
-        setup.bus = socketcan_.back();
+        socketcan_.emplace_back(
+            bus.id, std::make_shared<SocketCanBus>(
+                        *clock_, SocketCanOptions{.name = bus.id,
+                                                  .interface = bus.interface,
+                                                  .bitrate = bus.bitrate,
+                                                  .realtime_priority = config.realtime.priority,
+                                                  .log = log}));
+        setup.bus = socketcan_.back().second;
         break;
       case BusType::kSocketcand: {
         const Endpoint endpoint = *ParseEndpoint(bus.address);
@@ -181,7 +182,7 @@ absl::Status Lab::StartAll() {
     absl::StatusOr<std::unique_ptr<StepThread>> thread =
         StepThread::Start(clock_, {store_.get()}, {.name = "store"});
     if (!thread.ok()) return thread.status();
-    threads_.push_back(*std::move(thread));
+    store_thread_ = *std::move(thread);
   }
   for (const Line& line : lines_) {
     // A line and the devices on it share a thread, as they share the line.
@@ -191,9 +192,9 @@ absl::Status Lab::StartAll() {
         StepThread::Start(clock_, std::move(steps),
                           {.name = "line " + line.bus_id, .realtime_priority = realtime_priority_});
     if (!thread.ok()) return thread.status();
-    threads_.push_back(*std::move(thread));
+    line_threads_.push_back(*std::move(thread));
   }
-  for (const auto& bus : socketcan_) {
+  for (const auto& [id, bus] : socketcan_) {
     if (absl::Status status = bus->Start(); !status.ok()) return status;
   }
   for (const auto& bus : socketcand_) {
@@ -219,8 +220,21 @@ std::vector<std::string> Lab::Shutdown(Duration timeout) {
 void Lab::StopAll() {
   for (ServedLine& served : served_) served.server->Stop();
   for (const auto& bus : socketcand_) bus->Stop();
-  for (const auto& bus : socketcan_) bus->Stop();
-  threads_.clear();
+  for (const auto& [id, bus] : socketcan_) bus->Stop();
+  line_threads_.clear();
+  store_thread_.reset();
+}
+
+std::vector<std::string> Lab::HungThreads(Duration longer_than) const {
+  std::vector<std::string> hung = hub_->HungThreads(longer_than);
+  const MonoTime now = clock_->Now();
+  for (const auto& [id, bus] : socketcan_) {
+    if (bus->Overdue(now) > longer_than) hung.push_back("bus " + id);
+  }
+  for (const auto& thread : line_threads_) {
+    if (thread->Overdue(now) > longer_than) hung.push_back(thread->name());
+  }
+  return hung;
 }
 
 SimulatorAccess* Lab::simulator(std::string_view device_id) {

@@ -64,6 +64,11 @@ class Lab {
   // that was not made safe. Nothing where no threads run. Idempotent.
   std::vector<std::string> Shutdown(Duration timeout);
 
+  // Threads that have owed a turn for this long, of those that must turn on time: Hub::HungThreads,
+  // "bus can0", "line lab". Not the store's, which waits for the disk, nor a socketcand client's,
+  // which may wait for a name to be looked up.
+  std::vector<std::string> HungThreads(Duration longer_than) const;
+
   // nullptr: not simulated here.
   SimulatorAccess* simulator(std::string_view device_id);
   // By device.
@@ -106,11 +111,12 @@ class Lab {
   AuditLog* audit_ = nullptr;
   AlarmStore* alarm_store_ = nullptr;
   std::vector<Line> lines_;
-  std::vector<std::shared_ptr<SocketCanBus>> socketcan_;
+  std::vector<std::pair<std::string, std::shared_ptr<SocketCanBus>>> socketcan_;  // by bus
   std::vector<std::shared_ptr<SocketcandClient>> socketcand_;
   std::unique_ptr<Hub> hub_;
   std::vector<ServedLine> served_;
-  std::vector<std::unique_ptr<StepThread>> threads_;
+  std::unique_ptr<StepThread> store_thread_;
+  std::vector<std::unique_ptr<StepThread>> line_threads_;
 };
 
 }  // namespace canhub

@@ -90,6 +90,8 @@ struct Config {
   AccessConfig access;
   std::string state_directory;  // absolute
   LogLevel log_level = LogLevel::kInfo;
+  // For how long the service manager is not told "ready" while devices have not been polled yet.
+  Duration ready_timeout = std::chrono::seconds(10);
   RealtimeConfig realtime;
   RpcConfig rpc;
   std::vector<BusConfig> buses;      // in the order of the file

@@ -1,4 +1,4 @@
-// listen, tls, access, state_directory, log, realtime, rpc.
+// listen, tls, access, state_directory, ready_timeout, log, realtime, rpc.
 #include <sys/un.h>
 
 #include <algorithm>
@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::string_view kListenForm =
     "unix:PATH, 127.0.0.1:PORT, or {address: …} with tls or insecure";
+
+Duration ToDuration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
 
 // A path of the file system, made absolute below `folder`.
 std::string AbsolutePath(const std::string& path, const std::string& folder) {
@@ -187,6 +191,9 @@ void ReadAccess(MapReader& root, Config* config, Problems* problems) {
 void ReadDaemon(MapReader& root, const std::string& folder, Config* config, Problems* problems) {
   config->state_directory =
       AbsolutePath(root.Text("state_directory").value_or("/var/lib/canhub"), folder);
+  if (const auto seconds = root.Number("ready_timeout", "s", {0, 600, ""})) {
+    config->ready_timeout = ToDuration(*seconds);
+  }
   if (const YamlNode* node = root.Find("log")) {
     static const std::vector<std::string> kLevels = {"trace", "debug", "info", "warning", "error"};
     MapReader map(*node, "log", problems);
@@ -224,7 +231,7 @@ void ReadRpc(MapReader& root, Config* config, Problems* problems) {
   if (const auto rate = map.Number("rate_limit", "calls/s", {1, 1e6, ""})) rpc.rate_limit = *rate;
   const auto time = [&](const char* key, double minimum, double maximum, Duration* value) {
     if (const auto seconds = map.Number(key, "s", {minimum, maximum, ""})) {
-      *value = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
+      *value = ToDuration(*seconds);
     }
   };
   time("keepalive_interval", 1, 3600, &rpc.keepalive_interval);

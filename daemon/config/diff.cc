@@ -48,16 +48,17 @@ std::string ToText(const BusConfig& bus) {
   return text;
 }
 
+std::string ToText(Duration time) {
+  return FormatQuantity(std::chrono::duration<double>(time).count(), "s");
+}
+
 std::string ToText(const RpcConfig& rpc) {
-  const auto seconds = [](Duration d) {
-    return FormatQuantity(std::chrono::duration<double>(d).count(), "s");
-  };
   return FormatQuantity(static_cast<double>(rpc.max_message_bytes), "B") + ", " +
          std::to_string(rpc.max_streams_per_client) + "/" +
          std::to_string(rpc.max_streams_per_identity) + " streams, " +
          std::to_string(rpc.max_connections_per_identity) + " connections, " +
          FormatQuantity(rpc.rate_limit, "calls/s") + ", keepalive " +
-         seconds(rpc.keepalive_interval) + "/" + seconds(rpc.keepalive_timeout);
+         ToText(rpc.keepalive_interval) + "/" + ToText(rpc.keepalive_timeout);
 }
 
 void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
@@ -76,6 +77,7 @@ void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
   };
   restart.Compare("tls", tls(running), tls(loaded));
   restart.Compare("state_directory", running.state_directory, loaded.state_directory);
+  restart.Compare("ready_timeout", ToText(running.ready_timeout), ToText(loaded.ready_timeout));
   restart.Compare("realtime.priority", std::to_string(running.realtime.priority),
                   std::to_string(loaded.realtime.priority));
   restart.Compare("realtime.lock_memory", ToText(running.realtime.lock_memory),

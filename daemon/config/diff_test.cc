@@ -94,10 +94,11 @@ TEST(DiffTest, BusesAndAddressesNeedARestart) {
            "125000}}\ndevices: {}\n"),
       Load("buses: {lab: {type: simulated, bitrate: 250000}, c: {type: socketcan, interface: can0, "
            "bitrate: 125000}}\ndevices: {}\nlisten: ['127.0.0.1:1']\nrealtime: {priority: 5}\n"
-           "state_directory: /x\n"));
+           "state_directory: /x\nready_timeout: 1 min\n"));
   EXPECT_THAT(changes.needs_restart,
               ElementsAre("listen: unix:/run/canhub/canhub.sock, 127.0.0.1:50051 → 127.0.0.1:1",
-                          "state_directory: /var/lib/canhub → /x", "realtime.priority: 0 → 5",
+                          "state_directory: /var/lib/canhub → /x", "ready_timeout: 10 s → 1 min",
+                          "realtime.priority: 0 → 5",
                           "buses.lab: simulated 125000 bit/s, 70 % → simulated 250000 bit/s, 70 %",
                           "buses.b: simulated 125000 bit/s, 70 % → none",
                           "buses.c: none → socketcan can0 125000 bit/s, 70 %"));

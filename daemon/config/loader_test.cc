@@ -79,6 +79,7 @@ TEST(LoaderTest, DefaultsOfTheDaemon) {
   EXPECT_EQ(config->listen[0].address, "unix:/run/canhub/canhub.sock");
   EXPECT_EQ(config->listen[1].address, "127.0.0.1:50051");
   EXPECT_EQ(config->state_directory, "/var/lib/canhub");
+  EXPECT_EQ(config->ready_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config->log_level, LogLevel::kInfo);
   EXPECT_EQ(config->realtime, RealtimeConfig{});
   EXPECT_EQ(config->rpc, RpcConfig{});
@@ -89,6 +90,7 @@ TEST(LoaderTest, ReadsTheDaemonsOwnSettings) {
 listen: [{address: "0.0.0.0:1", insecure: true}, "10.1.2.3:2", {address: "127.0.0.1:3", tls: true}]
 tls: {certificate: server.pem, key: /keys/server.key, client_ca: ../ca.pem}
 state_directory: state
+ready_timeout: 1.5 min
 log: {level: debug}
 realtime: {priority: 20, lock_memory: true}
 rpc: {max_message: 2 MiB, max_streams_per_client: 5, max_streams_per_identity: 6, max_connections_per_identity: 7, rate_limit: 8 calls/s, keepalive_interval: 9 s, keepalive_timeout: 10 s}
@@ -99,6 +101,7 @@ rpc: {max_message: 2 MiB, max_streams_per_client: 5, max_streams_per_identity: 6
                                           ListenConfig{"127.0.0.1:3", false, true}));
   EXPECT_EQ(config->tls, (TlsConfig{"/etc/server.pem", "/keys/server.key", "/ca.pem"}));
   EXPECT_EQ(config->state_directory, "/etc/state");
+  EXPECT_EQ(config->ready_timeout, std::chrono::seconds(90));
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
   EXPECT_EQ(config->realtime, (RealtimeConfig{20, true}));
   EXPECT_EQ(config->rpc,
@@ -224,7 +227,7 @@ INSTANTIATE_TEST_SUITE_P(
         Rule{"no_devices", kBuses, "1: devices: found no such key, expected a map of devices"},
         Rule{"unknown_key", Daemon("listne: []"),
              "3: listne: found an unknown key (did you mean \"listen\"?), expected one of listen, "
-             "tls, access, state_directory, log, realtime, rpc, buses or devices"},
+             "tls, access, state_directory, ready_timeout, log, realtime, rpc, buses or devices"},
         Rule{"double_key", std::string(kBuses) + "devices: {}\ndevices: {}\n",
              "3: devices: found the key twice (first in line 2), expected it once"},
         Rule{"null_section", std::string(kBuses) + "devices:\n",
@@ -307,6 +310,8 @@ INSTANTIATE_TEST_SUITE_P(
              "decided, expected rules that can apply: the first match wins"},
         Rule{"log_level", Daemon("log: {level: verbose}"),
              "3: log.level: found \"verbose\", expected trace, debug, info, warning or error"},
+        Rule{"ready_timeout", Daemon("ready_timeout: 11 min"),
+             "3: ready_timeout: found 11 min, expected at most 10 min"},
         Rule{"priority", Daemon("realtime: {priority: 99}"),
              "3: realtime.priority: found 99, expected at most 98"},
         Rule{"lock_memory", Daemon("realtime: {lock_memory: yes}"),

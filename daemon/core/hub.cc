@@ -19,6 +19,8 @@
 namespace canhub {
 namespace {
 
+constexpr char kHousekeeping[] = "housekeeping";
+
 // What Create cannot build a hub from. The configuration has been checked with file and line; this
 // guards the other callers.
 absl::Status CheckSetup(const std::vector<BusSetup>& buses,
@@ -59,6 +61,7 @@ class HubImpl final : public Hub {
   absl::Status StartThreads() override;
   std::vector<std::string> Shutdown(Duration timeout) override;
   std::vector<std::string> HungDevices(Duration longer_than) const override;
+  std::vector<std::string> HungThreads(Duration longer_than) const override;
 
   const Clock& clock() const override { return *clock_; }
   StateCache& cache() override { return cache_; }
@@ -214,7 +217,7 @@ absl::Status HubImpl::StartThreads() {
   if (status.ok()) status = start(threads_, "leases", {leases_.get()}, realtime);
   if (status.ok()) {
     // Alarms go to the disk: nothing that is urgent stands behind them.
-    status = start(threads_, "housekeeping", {bus_alarms_.get(), gate_.get(), alarms_.get()}, 0);
+    status = start(threads_, kHousekeeping, {bus_alarms_.get(), gate_.get(), alarms_.get()}, 0);
   }
   for (size_t i = 0; status.ok() && i < devices_.size(); ++i) {
     status = start(device_threads_, devices_[i].actor->id(), {devices_[i].actor.get()}, realtime);
@@ -324,6 +327,16 @@ std::vector<std::string> HubImpl::HungDevices(Duration longer_than) const {
   const MonoTime now = clock_->Now();
   for (size_t i = 0; i < device_threads_.size(); ++i) {
     if (device_threads_[i]->Overdue(now) > longer_than) hung.push_back(devices_[i].actor->id());
+  }
+  return hung;
+}
+
+std::vector<std::string> HubImpl::HungThreads(Duration longer_than) const {
+  std::vector<std::string> hung;
+  const MonoTime now = clock_->Now();
+  for (const auto& thread : threads_) {
+    if (thread->name() == kHousekeeping) continue;  // waits for the disk
+    if (thread->Overdue(now) > longer_than) hung.push_back(thread->name());
   }
   return hung;
 }

@@ -94,6 +94,9 @@ class Hub {
   virtual std::vector<std::string> Shutdown(Duration timeout) = 0;
   // Devices whose actor has not turned for this long: what the watchdog asks (S04).
   virtual std::vector<std::string> HungDevices(Duration longer_than) const = 0;
+  // The same of the threads that all devices share: "leases" (S05), "watches" (S03). Not of the one
+  // that waits for the disk.
+  virtual std::vector<std::string> HungThreads(Duration longer_than) const = 0;
 
   virtual const Clock& clock() const = 0;
   virtual StateCache& cache() = 0;

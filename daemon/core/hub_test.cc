@@ -351,6 +351,23 @@ TEST(HubThreadTest, S04_AHungDeviceIsNamed) {
   release.Ring();
 }
 
+TEST(HubThreadTest, S04_ASharedThreadThatHangsIsNamed) {
+  const RealClock clock;
+  Lab lab(&clock, "hold");
+  Doorbell hanging, release;
+  ASSERT_TRUE(lab.hub->StartThreads().ok());
+  // Called on the watches' thread: nobody answers, so not at once.
+  lab.hub->WaitReady(clock.Now() + milliseconds(1), [&](const std::vector<std::string>&) {
+    hanging.Ring();
+    release.WaitUntil(kNever);
+  });
+  ASSERT_TRUE(hanging.WaitUntil(clock.Now() + seconds(20)));
+  const MonoTime limit = clock.Now() + seconds(20);
+  while (lab.hub->HungThreads(milliseconds(5)).empty()) ASSERT_LT(clock.Now(), limit);
+  EXPECT_THAT(lab.hub->HungThreads(milliseconds(5)), ElementsAre("watches"));
+  release.Ring();
+}
+
 // ---------------------------------------------------------------- SimulatorHost
 
 class SimulatorHostTest : public ::testing::Test {

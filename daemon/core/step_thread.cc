@@ -14,7 +14,7 @@
 namespace canhub {
 
 StepThread::StepThread(const Clock* clock, std::vector<Steppable*> steps, std::string name)
-    : clock_(clock), steps_(std::move(steps)), name_(std::move(name)), turn_due_(clock->Now()) {}
+    : clock_(clock), steps_(std::move(steps)), name_(std::move(name)), turns_(clock->Now()) {}
 
 absl::StatusOr<std::unique_ptr<StepThread>> StepThread::Start(const Clock* clock,
                                                               std::vector<Steppable*> steps,
@@ -85,18 +85,13 @@ void StepThread::Run() {
   prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
   while (!stop_.load()) {
     const MonoTime now = clock_->Now();
-    turn_due_.store(now, std::memory_order_relaxed);
+    turns_.Begin(now);
     MonoTime next = kNever;
     for (Steppable* step : steps_) next = std::min(next, step->RunUntil(now));
-    turn_due_.store(next, std::memory_order_relaxed);
+    turns_.Wait(next);
     // Work left over does not have to wait, but a call that came meanwhile is taken as answered.
     bell_->WaitUntil(next);
   }
-}
-
-Duration StepThread::Overdue(MonoTime now) const {
-  const MonoTime due = turn_due_.load(std::memory_order_relaxed);
-  return due < now ? now - due : Duration::zero();
 }
 
 absl::Status LockMemory() {

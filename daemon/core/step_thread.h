@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "daemon/core/real_clock.h"
 #include "drivers/api/step.h"
+#include "drivers/api/turn_meter.h"
 
 namespace canhub {
 
@@ -37,7 +38,7 @@ class StepThread {
 
   // For how long the thread has owed a turn at `now`: since the step under way began, or since the
   // moment it should have begun. Zero while it rightly waits. Any thread.
-  Duration Overdue(MonoTime now) const;
+  Duration Overdue(MonoTime now) const { return turns_.Overdue(now); }
   const std::string& name() const { return name_; }
 
  private:
@@ -55,8 +56,7 @@ class StepThread {
   // Wakers may outlive the thread.
   const std::shared_ptr<Doorbell> bell_ = std::make_shared<Doorbell>();
   std::atomic<bool> stop_{false};
-  // Start of the step under way; while waiting, the moment of the next one.
-  std::atomic<MonoTime> turn_due_;
+  TurnMeter turns_;
   pthread_t thread_{};
 };
 

@@ -88,15 +88,8 @@ class Process:
         return self.popen.returncode
 
 
-class Daemon(Process):
-    """canhubd on a port of its own choosing."""
-
-    def __init__(self, config, state, listen="127.0.0.1:0", extra=(), **kwargs):
-        self.state = pathlib.Path(state)
-        self.state.mkdir(parents=True, exist_ok=True)
-        super().__init__([BIN / "canhubd", "--config", config, "--state-dir", self.state, "--listen", listen, *extra],
-                         "canhubd", **kwargs)
-        self.address = self.wait_for_line(r"^listening on (.*)$").group(1)
+class Client:
+    """canhubctl, for a daemon at self.address."""
 
     def ctl(self, *arguments, check=True, timeout=60, env=None):
         """canhubctl's exit status and output; JSON output is parsed."""
@@ -112,6 +105,17 @@ class Daemon(Process):
 
     def wait_ready(self):
         return self.ctl("wait-ready", "--timeout", "30s")
+
+
+class Daemon(Process, Client):
+    """canhubd on a port of its own choosing."""
+
+    def __init__(self, config, state, listen="127.0.0.1:0", extra=(), **kwargs):
+        self.state = pathlib.Path(state)
+        self.state.mkdir(parents=True, exist_ok=True)
+        super().__init__([BIN / "canhubd", "--config", config, "--state-dir", self.state, "--listen", listen, *extra],
+                         "canhubd", **kwargs)
+        self.address = self.wait_for_line(r"^listening on (.*)$").group(1)
 
 
 def grpcurl_path():

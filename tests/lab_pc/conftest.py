@@ -7,6 +7,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+from cable import Witness, run as shell  # noqa: E402
 from processes import BIN, Daemon, Process  # noqa: E402
 
 CONFIG = """
@@ -19,8 +20,11 @@ devices:
 
 
 def pytest_collection_modifyitems(items):
-    if os.environ.get("LAB_PC") != "1":
-        raise pytest.UsageError("tests/lab_pc runs inside the lab PC only: scripts/test --only lab_pc")
+    for item in items:
+        wanted = "systemd" if "service" in item.path.parent.parts[-1:] else "plain"
+        if os.environ.get("LAB_PC") != wanted:
+            raise pytest.UsageError(f"{item.path.name} runs inside the lab PC ({wanted}) only: "
+                                    "scripts/test --only lab_pc")
 
 
 class Candump(Process):
@@ -62,8 +66,8 @@ def sim():
     """sim("sim_channels=16", …) → canhub-sim as iseg module 2 on vcan0."""
     running = []
 
-    def run(*settings, address=2, identifier="hv0"):
-        arguments = [BIN / "canhub-sim", "--bus", "socketcan:vcan0", "--driver", "iseg", "--id", identifier, "--stdin",
+    def run(*settings, address=2, identifier="hv0", interface="vcan0"):
+        arguments = [BIN / "canhub-sim", "--bus", f"socketcan:{interface}", "--driver", "iseg", "--id", identifier, "--stdin",
                      "--set", f"address={address}"]
         for setting in settings:
             arguments += ["--set", setting]
@@ -75,6 +79,35 @@ def sim():
     yield run
     for process in running:
         process.stop(seconds=30)
+
+
+@pytest.fixture
+def cable():
+    """cable("can0", "line0"): two interfaces joined like the ends of a cable. With the daemon on one and
+    the modules on the other, the kernel tells who sent a frame."""
+    made = []
+
+    def lay(near, far):
+        shell(f"ip link add dev {near} type vxcan peer name {far} && ip link set {near} up && ip link set {far} up")
+        made.append(near)
+
+    yield lay
+    for near in made:
+        subprocess.run(["ip", "link", "del", near], check=False)
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """witness("can0") → candump of it."""
+    running = []
+
+    def watch(interface):
+        running.append(Witness(interface, tmp_path / f"{interface}.candump"))
+        return running[-1]
+
+    yield watch
+    for one in running:
+        one.stop()
 
 
 @pytest.fixture
