@@ -14,6 +14,22 @@ constexpr size_t kMaxRoutes = 4096;
 
 }  // namespace
 
+// Holds delivery_ while sinks and taps are called, and knows on which thread: a Send from inside
+// one of them must not come back into delivery_.
+class BusCore::Delivery {
+ public:
+  explicit Delivery(const BusCore* core) : lock_(core->delivery_) { ++under_way_; }
+  ~Delivery() { --under_way_; }
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+  static bool UnderWay() { return under_way_ > 0; }
+
+ private:
+  static thread_local int under_way_;  // one bus's sink may send on another
+  const std::lock_guard<std::mutex> lock_;
+};
+thread_local int BusCore::Delivery::under_way_ = 0;
+
 class BusCore::Port final : public BusPort {
  public:
   Port(std::shared_ptr<BusCore> core, PortId id) : core_(std::move(core)), id_(id) {}
@@ -36,7 +52,7 @@ BusCore::BusCore(const Clock& clock, Identity identity, BusState state, std::str
 std::unique_ptr<BusPort> BusCore::Attach(std::vector<CanFilter> filters, FrameSink* sink) {
   PortId id;
   {
-    std::lock_guard delivery(delivery_);
+    const Delivery delivery(this);
     id = next_port_++;
     listeners_[id] = {id, std::move(filters), sink};
     routes_.clear();
@@ -48,7 +64,7 @@ std::unique_ptr<BusPort> BusCore::Attach(std::vector<CanFilter> filters, FrameSi
 
 void BusCore::Detach(PortId port) {
   {
-    std::lock_guard delivery(delivery_);
+    const Delivery delivery(this);
     listeners_.erase(port);
     routes_.clear();
   }
@@ -61,7 +77,7 @@ void BusCore::Detach(PortId port) {
 
 void BusCore::AddTap(FrameTap* tap) {
   {
-    std::lock_guard delivery(delivery_);
+    const Delivery delivery(this);
     taps_.push_back(tap);
   }
   ListenersChanged();
@@ -69,7 +85,7 @@ void BusCore::AddTap(FrameTap* tap) {
 
 void BusCore::RemoveTap(FrameTap* tap) {
   {
-    std::lock_guard delivery(delivery_);
+    const Delivery delivery(this);
     std::erase(taps_, tap);
   }
   ListenersChanged();
@@ -122,14 +138,20 @@ void BusCore::Wake() const {
   if (waker_) waker_();
 }
 
+void BusCore::SetDirectWriter(std::function<bool()> write) {
+  const std::lock_guard line(line_);
+  direct_writer_ = std::move(write);
+}
+
 void BusCore::Close() {
+  SetDirectWriter(nullptr);
   SetWaker(nullptr);
   if (closed_.exchange(true, std::memory_order_acq_rel)) return;
   SetState(BusState::kUnplugged, "the bus was closed");
 }
 
 void BusCore::SetState(BusState state, std::string text) {
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   std::vector<OwnedReport> reports;
   bool changed = false;
   {
@@ -181,8 +203,15 @@ absl::Status BusCore::Send(PortId port, TxFrame frame) {
     late = !reports.empty();
     late_reports_.insert(late_reports_.end(), reports.begin(), reports.end());
   }
+  if (status.ok() && !late && WriteDirectly()) return status;
   if (status.ok() || late) Wake();
   return status;
+}
+
+bool BusCore::WriteDirectly() {
+  if (Delivery::UnderWay()) return false;
+  const std::unique_lock line(line_, std::try_to_lock);
+  return line.owns_lock() && direct_writer_ && direct_writer_();
 }
 
 std::optional<BusCore::Head> BusCore::PeekTx(MonoTime now) {
@@ -215,7 +244,7 @@ std::optional<TxQueue::Entry> BusCore::TakeTx(MonoTime now, uint64_t expected) {
 }
 
 void BusCore::PutBackTx(TxQueue::Entry entry) {
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   if (!listeners_.contains(entry.port)) return;
   std::lock_guard queue(queue_);
   tx_.PutBack(std::move(entry));
@@ -238,7 +267,7 @@ bool BusCore::HasTx() const {
 
 void BusCore::DeliverReports(const std::vector<OwnedReport>& reports) {
   if (reports.empty()) return;
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   for (const OwnedReport& report : reports) ReportLocked(report.port, report.report);
 }
 
@@ -250,7 +279,7 @@ void BusCore::ReportLocked(PortId port, const TxReport& report) {
 
 void BusCore::Report(PortId port, uint64_t tag, TxOutcome outcome, MonoTime time) {
   if (tag == 0) return;
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   ReportLocked(port, {tag, outcome, time});
 }
 
@@ -282,7 +311,7 @@ void BusCore::DeliverRx(const CanFrame& frame, MonoTime time) {
     ++counters_.frames_received;
   }
   const RxFrame rx{frame, time};
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   TapLocked(frame, time, false);
   for (FrameSink* sink : SinksOf(frame)) sink->OnRx(rx);
 }
@@ -292,13 +321,13 @@ void BusCore::DeliverOwn(PortId port, uint64_t tag, const CanFrame& frame, MonoT
     std::lock_guard stats(stats_);
     ++counters_.frames_sent;
   }
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   TapLocked(frame, time, true);
   ReportLocked(port, {tag, TxOutcome::kOnWire, time});
 }
 
 void BusCore::DeliverSent(PortId port, uint64_t tag, const CanFrame& frame, MonoTime time) {
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   TapLocked(frame, time, true);
   ReportLocked(port, {tag, TxOutcome::kSent, time});
 }
@@ -309,7 +338,7 @@ void BusCore::DeliverError(const CanFrame& frame, MonoTime time, std::string_vie
     ++counters_.error_frames;
     counters_.rates.Add(time, {0, 0, 1});
   }
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   const TappedFrame tapped{frame, time, false, true, std::string(text)};
   for (FrameTap* tap : taps_) tap->OnFrame(tapped);
 }
@@ -336,7 +365,7 @@ void BusCore::SetErrorCounters(std::optional<uint32_t> transmit, std::optional<u
 }
 
 std::vector<CanFilter> BusCore::Filters(bool* tapped) const {
-  std::lock_guard delivery(delivery_);
+  const Delivery delivery(this);
   *tapped = !taps_.empty();
   std::vector<CanFilter> filters;
   for (const auto& [id, listener] : listeners_) {

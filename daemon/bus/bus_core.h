@@ -26,9 +26,10 @@ using BusLog = std::function<void(LogLevel, std::string)>;
 
 // Shared by a bus and its ports, so that a port may outlive its bus (it then refuses to send).
 //
-// Locks, in this order: delivery_, queue_, and the leaves stats_ and waker_. Sinks and taps are
-// called with delivery_ held and nothing else: they may call Send and Status, but must not attach
-// or detach anything on the same bus. That is what makes "no call after the destructor" true.
+// Locks, in this order: line_, delivery_, queue_, and the leaves stats_ and waker_. Sinks and taps
+// are called with delivery_ held, and by the line also with line_: they may call Send and Status,
+// but must not attach or detach anything on the same bus. That is what makes "no call after the
+// destructor" true.
 class BusCore : public std::enable_shared_from_this<BusCore> {
  public:
   struct Identity {
@@ -50,7 +51,14 @@ class BusCore : public std::enable_shared_from_this<BusCore> {
   // Called after a frame was queued or the set of filters changed; from any thread, with no lock
   // but waker_ held. An empty function ends it: no call is under way once this has returned.
   void SetWaker(std::function<void()> waker);
-  // The bus is gone: state kUnplugged, ports refuse, no waker. Idempotent.
+  // Held by the line's thread while it works on what is its own, not while it waits: then a sender
+  // may (SetDirectWriter).
+  std::mutex& line() { return line_; }
+  // Called by Send, on the sender's thread and with line() held, when the line's thread is waiting:
+  // hands over what can be. It saves a command two changes of thread. False: the line's thread has
+  // to see to it, and is woken.
+  void SetDirectWriter(std::function<bool()> write);
+  // The bus is gone: state kUnplugged, ports refuse, no waker. Idempotent. Not with line() held.
   void Close();
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
@@ -117,6 +125,7 @@ class BusCore : public std::enable_shared_from_this<BusCore> {
   };
 
   absl::Status Send(PortId port, TxFrame frame);
+  bool WriteDirectly();
   void Detach(PortId port);
   void ListenersChanged();
   void DeliverReports(const std::vector<OwnedReport>& reports);
@@ -130,6 +139,10 @@ class BusCore : public std::enable_shared_from_this<BusCore> {
   std::atomic<bool> closed_{false};
   std::atomic<uint64_t> filter_generation_{1};
 
+  std::mutex line_;
+  std::function<bool()> direct_writer_;  // by line_
+
+  class Delivery;
   mutable std::mutex delivery_;
   PortId next_port_ = 1;                  // by delivery_
   std::map<PortId, Listener> listeners_;  // by delivery_

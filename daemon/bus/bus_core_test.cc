@@ -70,6 +70,82 @@ class BusCoreTest : public testing::Test {
   std::unique_ptr<BusPort> port_;
 };
 
+// A line that takes every frame at once.
+class DirectWriterTest : public BusCoreTest {
+ protected:
+  void SetUp() override {
+    BusCoreTest::SetUp();
+    core_->SetDirectWriter([this] {
+      ++calls_;
+      while (const std::optional<TxQueue::Entry> entry = core_->TakeTx(clock_.Now())) {
+        core_->DeliverSent(entry->port, entry->tx.tag, entry->tx.frame, clock_.Now());
+      }
+      return whole_;
+    });
+    wakes_ = 0;
+  }
+  int calls_ = 0;
+  bool whole_ = true;
+};
+
+TEST_F(DirectWriterTest, TheSenderWritesWhileTheLineWaits) {
+  ASSERT_TRUE(port_->Send(Tx(1)).ok());
+  EXPECT_THAT(Outcomes(), ElementsAre(TxOutcome::kSent));
+  EXPECT_EQ(wakes_, 0);
+}
+
+TEST_F(DirectWriterTest, WhatItCannotFinishIsTheLines) {
+  whole_ = false;
+  ASSERT_TRUE(port_->Send(Tx(1)).ok());
+  EXPECT_EQ(wakes_, 1);
+}
+
+TEST_F(DirectWriterTest, ALineAtWorkIsWokenInstead) {
+  std::unique_lock line(core_->line());
+  std::thread([this] { ASSERT_TRUE(port_->Send(Tx(1)).ok()); }).join();
+  EXPECT_EQ(calls_, 0);
+  EXPECT_EQ(wakes_, 1);
+}
+
+TEST_F(DirectWriterTest, ASinkThatSendsLeavesItToTheLine) {
+  class Answering final : public FrameSink {
+   public:
+    void OnRx(const RxFrame&) override { ASSERT_TRUE(port->Send(Tx(2)).ok()); }
+    void OnTxReport(const TxReport&) override {}
+    void OnBusState(BusState) override {}
+    std::unique_ptr<BusPort> port;
+  };
+  Answering answering;
+  answering.port = core_->Attach({AllStandard()}, &answering);
+  wakes_ = 0;
+  core_->DeliverRx(MakeFrame(0x200, {}), clock_.Now());
+  EXPECT_EQ(calls_, 0);
+  EXPECT_EQ(wakes_, 1);
+}
+
+TEST_F(DirectWriterTest, S02_ARevokedFrameThatWaitedIsNotWrittenWithTheNext) {
+  TxFrame revoked = Tx(1, Urgency::kCommand);
+  const auto guard = std::make_shared<CommandGuard>(clock_.Now() + 1h);
+  revoked.guard = guard;
+  {
+    const std::lock_guard line(core_->line());
+    std::thread([this, &revoked] { ASSERT_TRUE(port_->Send(std::move(revoked)).ok()); }).join();
+  }
+  guard->Revoke();
+  ASSERT_TRUE(port_->Send(Tx(2)).ok());
+  ASSERT_EQ(sink_.reports().size(), 2u);
+  EXPECT_EQ(sink_.reports()[0].tag, 1u);
+  EXPECT_NE(sink_.reports()[0].outcome, TxOutcome::kSent);
+  EXPECT_EQ(sink_.reports()[1].tag, 2u);
+  EXPECT_EQ(sink_.reports()[1].outcome, TxOutcome::kSent);
+}
+
+TEST_F(DirectWriterTest, AClosedBusCallsItNoMore) {
+  core_->Close();
+  EXPECT_FALSE(port_->Send(Tx(1)).ok());
+  EXPECT_EQ(calls_, 0);
+}
+
 TEST_F(BusCoreTest, SendWakesTheLine) {
   const int before = wakes_;
   ASSERT_TRUE(port_->Send(Tx(1)).ok());

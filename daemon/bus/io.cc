@@ -33,8 +33,11 @@ void WakeEvent::Clear() const {
 }
 
 void WaitForEvents(std::span<pollfd> fds, const Clock& clock, MonoTime until) {
+  WaitForEvents(fds, clock.Now(), until);
+}
+
+void WaitForEvents(std::span<pollfd> fds, MonoTime now, MonoTime until) {
   for (pollfd& fd : fds) fd.revents = 0;
-  const MonoTime now = clock.Now();
   timespec timeout{};
   const timespec* wait = nullptr;
   if (until != kNever) {

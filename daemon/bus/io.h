@@ -53,6 +53,8 @@ class WakeEvent {
 // clock that is moved by hand must be woken when it was moved). Events of earlier calls are
 // cleared.
 void WaitForEvents(std::span<pollfd> fds, const Clock& clock, MonoTime until);
+// The same for who knows the time: for `until` - `now`, at most.
+void WaitForEvents(std::span<pollfd> fds, MonoTime now, MonoTime until);
 
 // SCHED_FIFO for a running thread; 0 leaves it as it is. PERMISSION_DENIED says what is missing.
 absl::Status SetRealtimePriority(std::thread& thread, int priority, const std::string& who);

@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,15 @@ constexpr Duration kLinkPeriod = seconds(1);
 // 700-odd bytes per queued frame; the kernel cuts it to net.core.rmem_max.
 constexpr int kReceiveBufferBytes = 8 << 20;
 constexpr size_t kBatch = 64;
+// While frames stream in and none of ours was sent for kAnswerTime, so that no request is likely to
+// be waited for, frames are fetched this often and not one by one: each would cost two system calls
+// and two wake-ups. 2 ms are two frames at 125 kbit/s. What is to be sent never waits for it.
+constexpr Duration kFetchPeriod = milliseconds(2);
+// A device answers within a few milliseconds; slower ones lose kFetchPeriod in more than this.
+constexpr Duration kAnswerTime = milliseconds(10);
+// For how long the difference of the clocks is used. A wall clock that jumps meanwhile makes stamps
+// that StampToMono moves; one that is slewed by 500 ppm makes an error of 50 us.
+constexpr Duration kClockPeriod = milliseconds(100);
 // A frame that has been in the kernel for so long is worth telling of.
 constexpr Duration kStuckAfter = seconds(1);
 
@@ -84,6 +94,7 @@ SocketCanBus::SocketCanBus(const Clock& clock, SocketCanOptions options)
       pacer_(TxPacer::WindowFor(options_.bitrate)),
       buffers_(std::make_unique<ReceiveBuffers>()) {
   core_->SetWaker([wake = wake_] { wake->Signal(); });
+  core_->SetDirectWriter([this] { return WriteDirectly(); });
 }
 
 SocketCanBus::~SocketCanBus() { Stop(); }
@@ -113,15 +124,19 @@ void SocketCanBus::RemoveTap(FrameTap* tap) { core_->RemoveTap(tap); }
 BusStatus SocketCanBus::Status() const { return core_->Status(); }
 
 void SocketCanBus::Run() {
+  pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
+  std::unique_lock line(core_->line());
+  now_ = clock_.Now();
   while (!stop_.load(std::memory_order_acquire)) {
-    MaintainLinkSocket(clock_.Now());
-    MaintainSocket(clock_.Now());
+    turns_.Begin(now_);
+    MaintainLinkSocket(now_);
+    MaintainSocket(now_);
     PublishState();
     if (socket_.ok()) {
       UpdateFilters();
     }
     if (socket_.ok()) {
-      CheckEchoes(clock_.Now());
+      CheckEchoes(now_);
       WriteFrames();
       PublishState();
     }
@@ -130,13 +145,27 @@ void SocketCanBus::Run() {
                                  pollfd{socket_.get(), POLLIN, 0}};
     MonoTime until = std::min(next_link_request_, pacer_.NextCheck());
     until = std::min(until, write_retry_);
-    WaitForEvents(fds, clock_, until);
+    fetching_ = FramesCanWait();
+    if (fetching_) until = std::min(until, now_ + kFetchPeriod);
+    asleep_until_ = until;
+    turns_.Wait(until);
+    line.unlock();
+    WaitForEvents(std::span(fds).first(fetching_ ? 2 : 3), now_, until);
+    line.lock();
     if (fds[0].revents != 0) wake_->Clear();
     if (fds[1].revents != 0) ReadLinkSocket();
-    if (fds[2].revents != 0 && socket_.ok()) ReadSocket();
+    // What came in goes first: it may tell that nothing can be sent any more (S02).
+    const bool read = socket_.ok() && (fetching_ || fds[2].revents != 0);
+    if (!read || !ReadSocket()) now_ = clock_.Now();
   }
   DropInFlight(TxOutcome::kPurged);
   CloseSocket();
+  turns_.Wait(kNever);
+}
+
+bool SocketCanBus::FramesCanWait() const {
+  return socket_.ok() && streaming_ && pacer_.in_flight() == 0 &&
+         now_ >= last_written_ + kAnswerTime;
 }
 
 // ---------------------------------------------------------------- the interface
@@ -283,7 +312,7 @@ void SocketCanBus::CloseSocket() {
 }
 
 void SocketCanBus::PublishState() {
-  const bool stuck = pacer_.in_flight() > 0 && pacer_.Waiting(clock_.Now()) >= kStuckAfter;
+  const bool stuck = pacer_.in_flight() > 0 && pacer_.Waiting(now_) >= kStuckAfter;
   if (watch_.revision() == published_ && stuck == stuck_) return;
   published_ = watch_.revision();
   stuck_ = stuck;
@@ -329,9 +358,10 @@ bool SocketCanBus::ApplyFilters(std::vector<KernelFilter> filters) {
   return true;
 }
 
-void SocketCanBus::ReadSocket() {
+bool SocketCanBus::ReadSocket() {
   ReceiveBuffers& b = *buffers_;
-  for (;;) {
+  streaming_ = false;
+  for (bool first = true;; first = false) {
     for (size_t i = 0; i < kBatch; ++i) {
       b.vectors[i] = {&b.frames[i], sizeof(can_frame)};
       b.messages[i] = {};
@@ -341,15 +371,26 @@ void SocketCanBus::ReadSocket() {
       b.messages[i].msg_hdr.msg_controllen = sizeof(b.controls[i].bytes);
     }
     const MonoTime before = clock_.Now();
+    turns_.Begin(before);
     const int got = recvmmsg(socket_.get(), b.messages.data(), kBatch, MSG_DONTWAIT, nullptr);
     if (got < 0) {
       if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) OnSocketError(errno);
-      return;
+      return !first;
+    }
+    now_ = clock_.Now();
+    if (first) {
+      streaming_ = now_ - last_arrival_ < 2 * kFetchPeriod;
+      last_arrival_ = now_;
     }
     // The line moves: what was full may have room again.
     if (write_retry_ != kNever) write_retry_ = before;
-    const MonoTime now = clock_.Now();
-    const WallTime wall = clock_.WallNow();
+    const MonoTime now = now_;
+    if (now >= wall_until_) {
+      wall_ = clock_.WallNow();
+      wall_time_ = now;
+      wall_until_ = now + kClockPeriod;
+    }
+    const WallTime wall = wall_ + (now - wall_time_);
     for (int i = 0; i < got && socket_.ok(); ++i) {
       msghdr& header = b.messages[i].msg_hdr;
       MonoTime time = now;
@@ -374,11 +415,11 @@ void SocketCanBus::ReadSocket() {
     }
     if (got < static_cast<int>(kBatch)) {
       drained_ = before;
-      return;
+      return true;
     }
     // A line that never pauses must not keep our own frames waiting.
     WriteFrames();
-    if (!socket_.ok()) return;
+    if (!socket_.ok()) return true;
   }
 }
 
@@ -442,11 +483,10 @@ void SocketCanBus::OnSocketError(int error) {
 // ---------------------------------------------------------------- sending
 
 void SocketCanBus::WriteFrames() {
-  MonoTime now = clock_.Now();
-  if (write_retry_ != kNever && now < write_retry_) return;
+  if (write_retry_ != kNever && now_ < write_retry_) return;
   write_retry_ = kNever;
   while (socket_.ok() && pacer_.MayWrite() && CanTransmit(watch_.state())) {
-    const std::optional<BusCore::Head> head = core_->PeekTx(now);
+    const std::optional<BusCore::Head> head = core_->PeekTx(now_);
     if (!head) return;
     // The echo must come back: let it through before the frame is taken and its guard asked.
     if (!Passes(filters_, KernelId(head->frame))) {
@@ -458,7 +498,7 @@ void SocketCanBus::WriteFrames() {
         return;
       }
     }
-    now = clock_.Now();
+    const MonoTime now = now_ = clock_.Now();
     std::optional<TxQueue::Entry> entry = core_->TakeTx(now, head->sequence);
     if (!entry) continue;  // withdrawn, or overtaken by a more urgent one
     can_frame raw{};
@@ -471,6 +511,7 @@ void SocketCanBus::WriteFrames() {
     }
     const ssize_t written = send(socket_.get(), &raw, sizeof(raw), MSG_DONTWAIT);
     if (written == static_cast<ssize_t>(sizeof(raw))) {
+      last_written_ = now;
       pacer_.OnWritten(*std::move(entry), now);
       continue;
     }
@@ -493,6 +534,17 @@ void SocketCanBus::WriteFrames() {
                                            FormatFrame(entry->tx.frame) + ": " + ErrnoText(error));
     }
   }
+}
+
+// On a sender's thread.
+bool SocketCanBus::WriteDirectly() {
+  // While frames wait to be fetched, they go first: they may tell of a bus-off.
+  if (!socket_.ok() || fetching_) return false;
+  now_ = clock_.Now();
+  WriteFrames();
+  // The echo wakes the thread for what is left, but an echo that stays away must be missed in time,
+  // and a full queue and a lost socket are the thread's to see to.
+  return socket_.ok() && std::min(pacer_.NextCheck(), write_retry_) >= asleep_until_;
 }
 
 void SocketCanBus::CheckEchoes(MonoTime now) {

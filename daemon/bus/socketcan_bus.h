@@ -20,6 +20,7 @@
 #include "daemon/bus/link_watch.h"
 #include "daemon/bus/tx_pacer.h"
 #include "drivers/api/bus.h"
+#include "drivers/api/turn_meter.h"
 
 namespace canhub {
 
@@ -36,9 +37,10 @@ struct SocketCanOptions {
 // end. `not_before`: when the socket was last seen empty.
 MonoTime StampToMono(WallTime stamp, WallTime wall_now, MonoTime now, MonoTime not_before);
 
-// One thread reads, writes and watches the interface. It never ends by itself: an interface that is
-// missing, down, of another bit rate or forbidden is a state, with the reason in Status().text, and
-// is tried again when the kernel tells of a change and every second.
+// One thread reads, writes and watches the interface; while it waits, senders write for themselves.
+// It never ends by itself: an interface that is missing, down, of another bit rate or forbidden is
+// a state, with the reason in Status().text, and is tried again when the kernel tells of a change
+// and every second.
 class SocketCanBus final : public CanBus {
  public:
   SocketCanBus(const Clock& clock, SocketCanOptions options);
@@ -54,6 +56,9 @@ class SocketCanBus final : public CanBus {
   void AddTap(FrameTap* tap) override;
   void RemoveTap(FrameTap* tap) override;
   BusStatus Status() const override;
+  // For how long its thread has owed a turn: nothing is sent or received meanwhile. Zero before
+  // Start and while it rightly waits. Any thread.
+  Duration Overdue(MonoTime now) const { return turns_.Overdue(now); }
 
  private:
   struct ReceiveBuffers;
@@ -68,11 +73,15 @@ class SocketCanBus final : public CanBus {
   void PublishState();
   void UpdateFilters();
   bool ApplyFilters(std::vector<KernelFilter> filters);
-  void ReadSocket();
+  // False when nothing had come.
+  bool ReadSocket();
+  // Whether nobody is likely to wait for what comes next.
+  bool FramesCanWait() const;
   void OnKernelFrame(uint32_t can_id, std::span<const uint8_t> data, uint8_t length, bool own,
                      MonoTime time);
   void OnError(uint32_t can_id, std::span<const uint8_t> data, MonoTime time);
   void WriteFrames();
+  bool WriteDirectly();
   void CheckEchoes(MonoTime now);
   std::optional<uint64_t> ReadSentCounter() const;
   TxPacer::Fate FateOfFrames() const;
@@ -84,9 +93,10 @@ class SocketCanBus final : public CanBus {
   const std::shared_ptr<BusCore> core_;
   const std::shared_ptr<WakeEvent> wake_;
   std::atomic<bool> stop_{false};
+  TurnMeter turns_{kNever};
   std::thread thread_;
 
-  // Only the thread's:
+  // By core_->line():
   LinkWatch watch_;
   TxPacer pacer_;
   UniqueFd link_socket_;
@@ -104,6 +114,15 @@ class SocketCanBus final : public CanBus {
   MonoTime next_open_{};
   MonoTime write_retry_ = kNever;  // the interface's queue was full: when to try again
   MonoTime drained_{};             // when the socket was last seen empty
+  MonoTime now_{};                 // of this turn: not older than what it has waited for
+  MonoTime last_written_{};
+  MonoTime last_arrival_{};
+  bool streaming_ = false;  // frames came shortly after one another
+  bool fetching_ = false;   // the thread waits for the time to fetch them
+  // The wall clock's time at a moment of ours, good until wall_until_.
+  WallTime wall_{};
+  MonoTime wall_time_{}, wall_until_{};
+  MonoTime asleep_until_{};  // when the thread looks at everything again, at the latest
   uint32_t kernel_drops_ = 0;
   std::string logged_;
   uint64_t published_ = 0;  // watch_'s revision

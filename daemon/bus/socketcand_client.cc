@@ -49,6 +49,7 @@ SocketcandClient::SocketcandClient(const Clock& clock, SocketcandClientOptions o
           BusState::kUnplugged, "not connected yet")),
       wake_(std::make_shared<WakeEvent>()) {
   core_->SetWaker([wake = wake_] { wake->Signal(); });
+  core_->SetDirectWriter([this] { return WriteDirectly(); });
 }
 
 SocketcandClient::~SocketcandClient() { Stop(); }
@@ -98,6 +99,7 @@ void SocketcandClient::SetState(BusState state, const std::string& text) {
 }
 
 void SocketcandClient::Run() {
+  std::unique_lock line(core_->line());
   while (!stop_.load(std::memory_order_acquire)) {
     const MonoTime now = clock_.Now();
     if (phase_ == Phase::kWaiting && now >= next_try_) Connect(now);
@@ -122,7 +124,9 @@ void SocketcandClient::Run() {
       core_->DropExpired(now);
       until = wants_write ? now + kStalledCheck : kNever;
     }
+    line.unlock();
     WaitForEvents(fds, clock_, until);
+    line.lock();
     if (fds[0].revents != 0) wake_->Clear();
     if (!socket_.ok() || fds[1].revents == 0) continue;
     if (phase_ == Phase::kConnecting) {
@@ -292,6 +296,13 @@ void SocketcandClient::WriteFrames() {
     written_ = 0;
     writing_ = std::move(entry);
   }
+}
+
+// On a sender's thread.
+bool SocketcandClient::WriteDirectly() {
+  if (phase_ != Phase::kRunning) return false;
+  WriteFrames();
+  return socket_.ok() && output_.empty() && !core_->HasTx();
 }
 
 bool SocketcandClient::Flush() {

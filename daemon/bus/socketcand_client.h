@@ -66,6 +66,7 @@ class SocketcandClient final : public CanBus {
   void OnMessage(const SocketcandMessage& message, MonoTime now);
   void OnErrorClass(uint32_t error_class, MonoTime now);
   void WriteFrames();
+  bool WriteDirectly();
   // False when the connection is full or gone.
   bool Flush();
   void SetState(BusState state, const std::string& text);
@@ -78,7 +79,7 @@ class SocketcandClient final : public CanBus {
   std::atomic<bool> stop_{false};
   std::thread thread_;
 
-  // Only the thread's:
+  // By core_->line():
   Phase phase_ = Phase::kWaiting;
   UniqueFd socket_;
   ElementParser parser_;

@@ -59,7 +59,7 @@ DeviceActor::DeviceActor(Options options, CanBus* bus)
       alarms_(options.alarms),
       log_(std::move(options.log)),
       can_bus_(bus),
-      timers_(options.clock) {}
+      timers_(&clock_) {}
 
 DeviceActor::~DeviceActor() {
   closed_.store(true);
@@ -197,6 +197,7 @@ DeviceCounters DeviceActor::Counters() const {
 // ---------------------------------------------------------------- the step
 
 MonoTime DeviceActor::RunUntil(MonoTime now) {
+  clock_.AdvanceTo(now);
   if (port_ == nullptr) {
     port_ = can_bus_->Attach(info_->filters(config_), this);
     bus_state_ = newest_bus_state_.load();
@@ -247,10 +248,10 @@ void DeviceActor::CallDriver(const char* what, Call call) {
 
 void DeviceActor::StartDriver() {
   start_at_.reset();
-  started_ = clock_->Now();
+  started_ = clock_.Now();
   try {
     driver_ =
-        info_->create({config_, bus_info_, *clock_, timers_, *this, *writer_, *this, *this, *this});
+        info_->create({config_, bus_info_, clock_, timers_, *this, *writer_, *this, *this, *this});
   } catch (const std::exception& e) {
     return DriverFailed(std::string("its creation: ") + e.what());
   }
@@ -286,7 +287,7 @@ void DeviceActor::DriverFailed(const std::string& what) {
   writer_->SetLink(LinkState::kLost, text);
   alarms_->Raise(id_, kDriverFailedAlarm, AlarmSeverity::kCritical, text);
   failed_ = true;
-  start_at_ = clock_->Now() + restart_delay_;
+  start_at_ = clock_.Now() + restart_delay_;
   restart_delay_ = std::min(restart_delay_ * 2, kMaxRestartDelay);
 }
 
@@ -345,8 +346,10 @@ void DeviceActor::HandleTraffic() {
   for (const Mailbox::Traffic& traffic : traffic_) {
     if (mailbox_.has_urgent()) HandleUrgent();
     if (const auto* frame = std::get_if<RxFrame>(&traffic)) {
+      clock_.AdvanceTo(frame->time);
       CallDriver("OnFrame", [&] { driver_->OnFrame(*frame); });
     } else if (const auto* report = std::get_if<TxReport>(&traffic)) {
+      clock_.AdvanceTo(report->time);
       CallDriver("OnTxReport", [&] { driver_->OnTxReport(*report); });
     }
   }
@@ -373,7 +376,7 @@ void DeviceActor::HandleRefreshes() {
                           id_ + ": its driver is not running", {{"device_id", id_}});
     } else if (!CanTransmit(bus_state_)) {
       refused = BusAway(bus_state_);
-    } else if (clock_->Now() >= posted.deadline) {
+    } else if (clock_.Now() >= posted.deadline) {
       refused = DeadlinePassed("before the device was asked");
     } else if (refreshes_.size() >= kMaxRunningRefreshes) {
       refused = MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_REFRESHES",
@@ -408,7 +411,9 @@ void DeviceActor::FinishRefresh(uint64_t id, absl::Status status) {
 
 // Deadlines and revoked guards, of what the driver works on.
 void DeviceActor::CheckCommands() {
-  const MonoTime now = clock_->Now();
+  if (running_.empty() && refreshes_.empty()) return;
+  clock_.Read();
+  const MonoTime now = clock_.Now();
   std::vector<std::pair<CommandId, absl::Status>> over;
   for (const auto& [id, running] : running_) {
     if (running.guard == nullptr || running.guard->MaySend(now)) continue;
@@ -427,6 +432,7 @@ void DeviceActor::CheckCommands() {
 
 void DeviceActor::ExecuteCommand(Mailbox::PostedCommand posted) {
   const Command& command = posted.command;
+  clock_.Read();
   if (posted.bus_lost) return Refuse(std::move(posted), BusAway(*posted.bus_lost));
   if (!CanTransmit(bus_state_)) return Refuse(std::move(posted), BusAway(bus_state_));
   if (driver_ == nullptr) {
@@ -441,7 +447,7 @@ void DeviceActor::ExecuteCommand(Mailbox::PostedCommand posted) {
         MakeError(absl::StatusCode::kAborted, "COMMAND_REVOKED",
                   id_ + ": the command was withdrawn; nothing was sent", {{"device_id", id_}}));
   }
-  if (command.guard != nullptr && !command.guard->MaySend(clock_->Now())) {
+  if (command.guard != nullptr && !command.guard->MaySend(clock_.Now())) {
     return Refuse(std::move(posted), DeadlinePassed("before the command was sent; nothing was"));
   }
   const DeviceSnapshot& newest = writer_->Newest();

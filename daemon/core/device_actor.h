@@ -1,6 +1,7 @@
 // One device: its mailbox, its timers, its driver. Stepped, by a thread or by hand.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -145,8 +146,24 @@ class DeviceActor final : public Steppable,
   absl::Status DeadlinePassed(const char* how_far) const;
   absl::Status BusAway(BusState state) const;
 
+  // The time of the step. A driver asks for it many times per frame, and the time between its
+  // questions is nothing to it; on some machines a clock costs as much as a frame.
+  class StepClock final : public Clock {
+   public:
+    explicit StepClock(const Clock* clock) : clock_(clock) {}
+    MonoTime Now() const override { return now_; }
+    WallTime WallNow() const override { return clock_->WallNow(); }
+    void Read() { AdvanceTo(clock_->Now()); }
+    // What the step is about to see happened at `time`.
+    void AdvanceTo(MonoTime time) { now_ = std::max(now_, time); }
+
+   private:
+    const Clock* const clock_;
+    MonoTime now_{};
+  };
+
   const std::string id_;
-  const Clock* const clock_;
+  StepClock clock_;
   const DriverInfo* const info_;
   DeviceConfig config_;
   const BusInfo bus_info_;

@@ -203,23 +203,40 @@ std::vector<ItemId> ItemPattern::Match(const ItemTable& table) const {
     if (const std::optional<ItemId> id = table.Find(item_)) items.push_back(*id);
     return items;
   }
-  std::string name;
+  // A table has hundreds of names, made of few parts. Letters at either end of the pattern rule out
+  // most parts before a name is put together.
+  const auto letters = [](const Piece& piece) {
+    return piece.kind == Piece::Kind::kLetters ? std::string_view(piece.letters)
+                                               : std::string_view();
+  };
+  const std::string_view head = letters(item_pieces_.front()), tail = letters(item_pieces_.back());
+  const auto can_begin = [&](std::string_view part) {
+    return part.starts_with(head) || head.starts_with(part);
+  };
+  const auto can_end = [&](std::string_view part) {
+    return part.ends_with(tail) || tail.ends_with(part);
+  };
+  std::string name, prefix;
+  std::vector<std::pair<size_t, const char*>> candidates;  // spec, its name or alias
   for (size_t b = 0; b < table.blocks().size(); ++b) {
     const ItemBlock& block = table.blocks()[b];
+    candidates.clear();
+    for (size_t s = 0; s < block.specs.size(); ++s) {
+      const ItemSpec& spec = block.specs[s];
+      if (can_end(spec.name)) candidates.emplace_back(s, spec.name);
+      if (spec.alias[0] != '\0' && can_end(spec.alias)) candidates.emplace_back(s, spec.alias);
+    }
+    if (candidates.empty()) continue;
     for (int instance = 0; instance < block.count; ++instance) {
-      std::string prefix;
+      prefix.clear();
       if (!block.prefix.empty()) {
-        prefix = block.prefix + std::to_string(block.first + instance) + ".";
+        prefix.append(block.prefix).append(std::to_string(block.first + instance)).append(".");
+        if (!can_begin(prefix)) continue;
       }
-      for (size_t s = 0; s < block.specs.size(); ++s) {
-        const ItemSpec& spec = block.specs[s];
-        bool matches = Matches(item_pieces_, name.assign(prefix).append(spec.name));
-        if (!matches && spec.alias[0] != '\0') {
-          matches = Matches(item_pieces_, name.assign(prefix).append(spec.alias));
-        }
-        if (matches) {
-          items.push_back(table.Id(static_cast<int>(b), instance, static_cast<int>(s)));
-        }
+      for (const auto& [s, last] : candidates) {
+        const ItemId id = table.Id(static_cast<int>(b), instance, static_cast<int>(s));
+        if (!items.empty() && items.back() == id) continue;  // by its name already
+        if (Matches(item_pieces_, name.assign(prefix).append(last))) items.push_back(id);
       }
     }
   }

@@ -55,6 +55,33 @@ TEST(ItemPatternTest, AStarMatchesAnyLetters) {
   EXPECT_THAT(Names("hv0/ch1*.on", 12), ElementsAre("ch1.on", "ch10.on", "ch11.on"));
 }
 
+// The names ruled out by their ends are those that do not match anyway.
+TEST(ItemPatternTest, MatchesWhatEachNameAloneMatches) {
+  const auto table = Table(13);
+  for (const char* text :
+       {"*", "*e*", "ch*", "*set", "ch1*", "ch[0-2,11].*", "*.on", "ch*.*", "c*e", "*Measure",
+        "*1.voltage*", "ch1[0-9]*", "s*", "*.", "ch[3].*asure"}) {
+    const absl::StatusOr<ItemPattern> pattern = ItemPattern::Parse("hv0/" + std::string(text));
+    ASSERT_TRUE(pattern.ok()) << pattern.status();
+    std::vector<ItemId> expected;
+    for (ItemId item = 0; item < table->size(); ++item) {
+      // A device's name follows the same rules, and is matched whole.
+      const ItemTable::Place place = table->Locate(item);
+      const ItemBlock& block = table->blocks()[place.block];
+      const std::string prefix =
+          block.prefix.empty() ? "" : block.prefix + std::to_string(place.instance) + ".";
+      const ItemSpec& spec = block.specs[place.spec];
+      const absl::StatusOr<ItemPattern> as_device = ItemPattern::Parse(std::string(text) + "/x");
+      ASSERT_TRUE(as_device.ok());
+      if (as_device->MatchesDevice(prefix + spec.name) ||
+          (spec.alias[0] != '\0' && as_device->MatchesDevice(prefix + spec.alias))) {
+        expected.push_back(item);
+      }
+    }
+    EXPECT_EQ(pattern->Match(*table), expected) << text;
+  }
+}
+
 TEST(ItemPatternTest, AStarAlsoMatchesAliases) {
   EXPECT_THAT(Names("hv0/ch*.Status.*", 2),
               ElementsAre("ch0.voltage_measure", "ch1.voltage_measure"));

@@ -37,8 +37,9 @@ class Mailbox {
  public:
   // A client may write all channels of a crate at once, one command each.
   static constexpr size_t kMaxCommands = 64;
-  // 1/4 s of a full line at 125 kbit/s: longer than any driver may be away.
-  static constexpr size_t kMaxFrames = 256;
+  // A tenth of a second of a full line at 1 Mbit/s, half a second at 250 kbit/s: longer than any
+  // driver may be away.
+  static constexpr size_t kMaxFrames = 1024;
   static constexpr size_t kMaxRefreshes = 32;
 
   struct PostedCommand {

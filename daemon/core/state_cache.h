@@ -87,7 +87,7 @@ class DeviceWriter final : public StatePublisher {
   // Makes everything set since the last commit visible at once. Nothing to do is cheap.
   void Commit();
   // What readers would see after Commit.
-  Reading Pending(ItemId item) const;
+  Reading Pending(ItemId item) const override;
   // The same, of the whole device; valid until the next call that changes anything.
   const DeviceSnapshot& Newest() const;
   // For a driver that starts again: what the device said of itself is forgotten.

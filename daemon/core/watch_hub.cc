@@ -13,9 +13,10 @@
 namespace canhub {
 namespace {
 
-// After changes were handed out, the hub lets this pass before it does so again: a thousand
-// commits a second then cost one turn, not a thousand wake-ups. The first change after a quiet
-// time goes out at once.
+// After changes were handed out, the hub lets this pass before it does so again: a hundred
+// thousand commits a second then cost a thousand turns, not as many wake-ups. The first change
+// after a quiet time goes out at once, and a consumer that keeps up takes what has come in by
+// itself (Pull).
 constexpr Duration kGather = std::chrono::milliseconds(1);
 // How often a device is searched for readings whose time is over, at most. With it, and one late
 // turn, watchers know within 100 ms.
@@ -146,6 +147,10 @@ class Watcher {
     const std::lock_guard lock(mutex_);
     return armed_ && has_pending_;
   }
+  bool HasPending() const {
+    const std::lock_guard lock(mutex_);
+    return has_pending_;
+  }
 
   // On the hub's thread: calls on_ready when there is something to drain and the consumer found
   // nothing the last time.
@@ -275,13 +280,17 @@ struct WatchHub::Impl {
   }
 
   void Post(CommitNotice notice);
+  // The marks of the hub's next turn, made now, on the thread of a consumer that has nothing to
+  // drain. Calls nobody: who becomes ready by it is called by the hub. Nothing while the hub or
+  // another consumer is at it.
+  void Pull();
   void Register(const std::shared_ptr<Watcher>& watcher);
   void Unregister(const std::shared_ptr<Watcher>& watcher);
   // All with `registry` held.
   Changes& ChangesOf(DeviceIndex device);
   void Collect(MonoTime now);
   void Sweep(DeviceIndex device, MonoTime now);
-  void Mark(std::vector<std::shared_ptr<Watcher>>* ready);
+  void Mark();
 
   StateCache* const cache;
   std::vector<DeviceState> devices;
@@ -290,12 +299,13 @@ struct WatchHub::Impl {
   std::atomic<bool> any_overflow{false};
   // While set, the hub's next turn is near and needs no waking.
   std::atomic<bool> gathering{false};
+  std::atomic<bool> pulled{false};  // since the hub's last turn
   std::function<void()> wake;
 
   // Guards who watches what. Taken by the hub's thread and by who opens or closes a watch; never
   // by an actor, and never held while on_ready is called.
   std::mutex registry;
-  std::vector<std::shared_ptr<Watcher>> added;  // not called yet
+  std::vector<std::shared_ptr<Watcher>> to_call;  // by the hub's next turn
   bool hub_alive = true;
   std::vector<std::optional<Changes>> changes;  // of this turn, by device
   std::vector<DeviceIndex> changed_devices;
@@ -338,7 +348,7 @@ void WatchHub::Impl::Register(const std::shared_ptr<Watcher>& watcher) {
       watcher->Rematch(index, cache->DeviceId(index), std::move(table));
     }
   }
-  added.push_back(watcher);
+  to_call.push_back(watcher);
   if (hub_alive) wake();
 }
 
@@ -350,7 +360,7 @@ void WatchHub::Impl::Unregister(const std::shared_ptr<Watcher>& watcher) {
     devices[index].watchers.fetch_sub(1);
     if (devices[index].watching.empty()) devices[index].next_sweep = kNever;
   }
-  std::erase(added, watcher);
+  std::erase(to_call, watcher);
 }
 
 Changes& WatchHub::Impl::ChangesOf(DeviceIndex device) {
@@ -417,8 +427,8 @@ void WatchHub::Impl::Sweep(DeviceIndex index, MonoTime now) {
   for (const ItemId item : expired) ChangesOf(index).storage.Set(item);
 }
 
-// Hands this turn's changes to the watchers; collects those that have something to drain.
-void WatchHub::Impl::Mark(std::vector<std::shared_ptr<Watcher>>* ready) {
+// Hands this turn's changes to the watchers; those that have something to drain are to be called.
+void WatchHub::Impl::Mark() {
   for (const DeviceIndex index : changed_devices) {
     DeviceState& device = devices[index];
     const Changes& change = *changes[index];
@@ -431,34 +441,40 @@ void WatchHub::Impl::Mark(std::vector<std::shared_ptr<Watcher>>* ready) {
       } else {
         watcher->MarkItems(index, device.table.get(), change);
       }
-      if (watcher->Ready()) ready->push_back(watcher);
+      if (watcher->Ready()) to_call.push_back(watcher);
     }
     changes[index].reset();
   }
   changed_devices.clear();
-  ready->insert(ready->end(), added.begin(), added.end());
-  added.clear();
+}
+
+void WatchHub::Impl::Pull() {
+  if (notices.load() == nullptr) return;
+  const std::unique_lock lock(registry, std::try_to_lock);
+  if (!lock.owns_lock() || !hub_alive) return;
+  Collect(cache->clock().Now());
+  Mark();
+  pulled.store(true);
+  if (!to_call.empty() && !gathering.load()) wake();
 }
 
 // ---------------------------------------------------------------- WatchHub
 
-namespace {
-
-class WatchHandle final : public Watch {
+class WatchHub::Handle final : public Watch {
  public:
-  WatchHandle(std::shared_ptr<Watcher> watcher, const StateCache* cache,
-              std::function<void()> unregister)
-      : watcher_(std::move(watcher)), cache_(cache), unregister_(std::move(unregister)) {}
-  ~WatchHandle() override { unregister_(); }
-  WatchBatch Drain() override { return watcher_->Drain(*cache_); }
+  Handle(std::shared_ptr<Watcher> watcher, std::shared_ptr<Impl> hub)
+      : watcher_(std::move(watcher)), hub_(std::move(hub)) {}
+  ~Handle() override { hub_->Unregister(watcher_); }
+  WatchBatch Drain() override {
+    // A consumer that keeps up does not wait for the hub's turn.
+    if (!watcher_->HasPending()) hub_->Pull();
+    return watcher_->Drain(*hub_->cache);
+  }
 
  private:
   const std::shared_ptr<Watcher> watcher_;
-  const StateCache* const cache_;
-  const std::function<void()> unregister_;
+  const std::shared_ptr<Impl> hub_;
 };
-
-}  // namespace
 
 WatchHub::WatchHub(StateCache* cache) : impl_(std::make_shared<Impl>(cache)) {
   impl_->wake = [this] { Wake(); };
@@ -495,8 +511,7 @@ absl::StatusOr<std::unique_ptr<Watch>> WatchHub::WatchItems(
     watcher->Rematch(device, cache.DeviceId(device), cache.Snapshot(device)->items_ptr());
   }
   impl_->Register(watcher);
-  return std::make_unique<WatchHandle>(watcher, impl_->cache,
-                                       [impl = impl_, watcher] { impl->Unregister(watcher); });
+  return std::make_unique<Handle>(watcher, impl_);
 }
 
 absl::StatusOr<std::unique_ptr<Watch>> WatchHub::WatchDevices(
@@ -512,8 +527,7 @@ absl::StatusOr<std::unique_ptr<Watch>> WatchHub::WatchDevices(
     for (DeviceIndex i = 0; i < cache.size(); ++i) watcher->AddDevice(i);
   }
   impl_->Register(watcher);
-  return std::make_unique<WatchHandle>(watcher, impl_->cache,
-                                       [impl = impl_, watcher] { impl->Unregister(watcher); });
+  return std::make_unique<Handle>(watcher, impl_);
 }
 
 MonoTime WatchHub::RunUntil(MonoTime now) {
@@ -528,8 +542,9 @@ MonoTime WatchHub::RunUntil(MonoTime now) {
       if (impl.devices[i].next_sweep <= now) impl.Sweep(i, now);
       next = std::min(next, impl.devices[i].next_sweep);
     }
-    busy = !impl.changed_devices.empty();
-    impl.Mark(&ready);
+    busy = !impl.changed_devices.empty() || impl.pulled.exchange(false);
+    impl.Mark();
+    ready.swap(impl.to_call);
   }
   for (const std::shared_ptr<Watcher>& watcher : ready) watcher->CallIfReady();
 

@@ -51,6 +51,7 @@ class WatchHub : public Steppable {
 
  private:
   struct Impl;
+  class Handle;
   std::shared_ptr<Impl> impl_;
 };
 

@@ -126,6 +126,31 @@ TEST_F(WatchHubTest, OnReadyIsCalledOnceUntilNothingWasDrained) {
   EXPECT_EQ(ready_, 2);
 }
 
+TEST_F(WatchHubTest, AConsumerThatKeepsUpDoesNotWaitForTheHub) {
+  const auto watch = Items({"hv0/ch0.voltage"});
+  Drain(*watch);
+  for (int i = 1; i <= 5; ++i) {
+    Set(0, 0, i);  // and the hub's thread gets no turn
+    EXPECT_THAT(Drain(*watch), ElementsAre("hv0/ch0.voltage")) << i;
+  }
+}
+
+TEST_F(WatchHubTest, WhoDrainsFirstTakesNothingFromOthers) {
+  const auto watch = Items({"hv0/ch0.voltage"});
+  int other_ready = 0;
+  const auto other = hub_->WatchItems({"hv0/*.voltage"}, [&other_ready] { ++other_ready; }).value();
+  Drain(*watch);
+  Drain(*other);
+  runner_.Settle();
+  other_ready = 0;
+  Set(0, 0, 5);
+  EXPECT_THAT(Drain(*watch), ElementsAre("hv0/ch0.voltage"));
+  EXPECT_EQ(other_ready, 0) << "called by the hub only, never by another consumer";
+  runner_.RunFor(milliseconds(2));
+  EXPECT_EQ(other_ready, 1);
+  EXPECT_THAT(Drain(*other), ElementsAre("hv0/ch0.voltage"));
+}
+
 TEST_F(WatchHubTest, AConsumerThatWaitsBeforeItDrainsIsCalled) {
   const auto watch = Items({"hv0/ch0.voltage"});
   runner_.Settle();

@@ -11,6 +11,8 @@ namespace canhub {
 namespace {
 
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+// What most names of items fit in: "/ch15.voltage_measure".
+constexpr size_t kItemNameLength = 32;
 // Limits of google.protobuf.Duration and Timestamp are wider than int64 nanoseconds; these fit.
 constexpr int64_t kMaxSeconds = 9'000'000'000;
 
@@ -110,9 +112,13 @@ absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what) {
   return MissingField(std::string(what) + ": value", "one of flag, integer, number, text");
 }
 
-void SetReading(const Reading& reading, std::string name, const ItemSpec& spec, bool simulated,
-                const TimeView& time, v1::Reading* out) {
-  out->set_name(std::move(name));
+void SetReading(const Reading& reading, const std::string& device_id, const ItemTable& items,
+                ItemId item, bool simulated, const TimeView& time, v1::Reading* out) {
+  std::string* const name = out->mutable_name();
+  name->reserve(device_id.size() + kItemNameLength);
+  name->append(device_id).push_back('/');
+  items.AppendName(item, name);
+  const ItemSpec& spec = items.Spec(item);
   const Quality quality = reading.EffectiveQuality(time.now());
   if (quality == Quality::kGood) {
     SetValue(reading.value, out->mutable_value());
@@ -164,8 +170,8 @@ void SetReceipt(const CommandReceipt& receipt, bool simulated, const TimeView& t
   if (receipt.items == nullptr) return;
   for (const auto& [item, reading] : receipt.read_back) {
     if (item >= receipt.items->size()) continue;  // read back from a table replaced meanwhile
-    SetReading(reading, receipt.device_id + "/" + receipt.items->Name(item),
-               receipt.items->Spec(item), simulated, time, out->add_read_back());
+    SetReading(reading, receipt.device_id, *receipt.items, item, simulated, time,
+               out->add_read_back());
   }
 }
 

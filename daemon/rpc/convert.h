@@ -41,9 +41,9 @@ absl::StatusOr<WallTime> ReadTimestamp(const google::protobuf::Timestamp& in,
 void SetValue(const Value& value, v1::Value* out);
 // INVALID_ARGUMENT: no kind set, or not finite. `what` names it in the text.
 absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what);
-// `name` is "<device id>/<item name>".
-void SetReading(const Reading& reading, std::string name, const ItemSpec& spec, bool simulated,
-                const TimeView& time, v1::Reading* out);
+// `out` is empty; its name becomes "<device id>/<item name>".
+void SetReading(const Reading& reading, const std::string& device_id, const ItemTable& items,
+                ItemId item, bool simulated, const TimeView& time, v1::Reading* out);
 void SetReceipt(const CommandReceipt& receipt, bool simulated, const TimeView& time,
                 v1::Receipt* out);
 

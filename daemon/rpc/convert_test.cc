@@ -88,10 +88,11 @@ class ReadingTest : public testing::Test {
  protected:
   v1::Reading Convert() {
     v1::Reading out;
-    SetReading(reading_, "hv0/voltage", kVolts, true, TimeView(clock_), &out);
+    SetReading(reading_, "hv0", items_, items_.Id(0, 2, 0), true, TimeView(clock_), &out);
     return out;
   }
   SimulatedClock clock_;
+  const ItemTable items_{{{"ch", 0, 4, std::span(&kVolts, 1)}}};
   Reading reading_{.value = Value::Number(5),
                    .read_time = clock_.Now() - seconds(1),
                    .change_time = clock_.Now() - seconds(2),
@@ -102,6 +103,7 @@ class ReadingTest : public testing::Test {
 TEST_F(ReadingTest, GoodReadingHasItsValue) {
   const v1::Reading out = Convert();
   EXPECT_EQ(out.value().number(), 5);
+  EXPECT_EQ(out.name(), "hv0/ch2.voltage");
   EXPECT_FALSE(out.has_last_good_value());
   EXPECT_EQ(out.quality(), v1::QUALITY_GOOD);
   EXPECT_EQ(out.unit(), "V");

@@ -114,9 +114,8 @@ void SetReadings(const RpcContext& rpc, const ItemMatches& matches, v1::GetItems
   out->mutable_readings()->Reserve(static_cast<int>(matches.items.size()));
   for (const ItemMatch& match : matches.items) {
     const ItemTable& items = match.snapshot->items();
-    SetReading(match.snapshot->Read(match.item),
-               rpc.hub->cache().DeviceId(match.device) + "/" + items.Name(match.item),
-               items.Spec(match.item), rpc.simulated[match.device], time, out->add_readings());
+    SetReading(match.snapshot->Read(match.item), rpc.hub->cache().DeviceId(match.device), items,
+               match.item, rpc.simulated[match.device], time, out->add_readings());
   }
 }
 
@@ -166,7 +165,10 @@ class FreshRead : public std::enable_shared_from_this<FreshRead> {
       for (const ItemId item : items.named) items.matched.erase(item);
       reads += (items.named.empty() ? 0 : 1) + (items.matched.empty() ? 0 : 1);
     }
-    waiting_ = reads + 1;  // one is this function itself
+    {
+      MutexLock lock(&mutex_);
+      waiting_ = reads + 1;  // one is this function itself
+    }
     for (const auto& [device, items] : old) {
       Refresh(device, items.named, deadline, /*by_name=*/true);
       Refresh(device, items.matched, deadline, /*by_name=*/false);

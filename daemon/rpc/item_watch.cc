@@ -57,9 +57,8 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
     for (; at_ < end; ++at_) {
       const auto& [ref, snapshot] = batch_[at_];
       const ItemTable& items = snapshot->items();
-      SetReading(snapshot->Read(ref.item),
-                 rpc_.hub->cache().DeviceId(ref.device) + "/" + items.Name(ref.item),
-                 items.Spec(ref.item), rpc_.simulated[ref.device], time, out->add_readings());
+      SetReading(snapshot->Read(ref.item), rpc_.hub->cache().DeviceId(ref.device), items, ref.item,
+                 rpc_.simulated[ref.device], time, out->add_readings());
     }
     out->set_coalesced_count(std::exchange(coalesced_, 0));
     if (at_ == batch_.size()) Clear();

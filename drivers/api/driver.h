@@ -79,6 +79,9 @@ class StatePublisher {
   virtual void Invalidate(ItemId item, Quality quality) = 0;
   // All readings.
   virtual void InvalidateAll(Quality quality) = 0;
+  // What stands there now, with everything set so far; flags follow their register. A driver needs
+  // no copy of its own.
+  virtual Reading Pending(ItemId item) const = 0;
   // Narrows what may be written, for one item of this device; sign-free bound on the magnitude when
   // minimum is unset and maximum is set on a number.
   virtual void SetRange(ItemId item, std::optional<double> minimum,

@@ -69,11 +69,21 @@ const ItemSpec& ItemTable::Spec(ItemId id) const {
 }
 
 std::string ItemTable::Name(ItemId id) const {
+  std::string name;
+  AppendName(id, &name);
+  return name;
+}
+
+void ItemTable::AppendName(ItemId id, std::string* out) const {
   const Place place = Locate(id);
   const ItemBlock& block = blocks_[place.block];
-  if (block.prefix.empty()) return block.specs[place.spec].name;
-  return block.prefix + std::to_string(block.first + place.instance) + "." +
-         block.specs[place.spec].name;
+  if (!block.prefix.empty()) {
+    char number[16];
+    const auto [end, error] =
+        std::to_chars(number, number + sizeof(number), block.first + place.instance);
+    out->append(block.prefix).append(number, end).push_back('.');
+  }
+  out->append(block.specs[place.spec].name);
 }
 
 std::optional<ItemId> ItemTable::Find(std::string_view name) const {

@@ -76,6 +76,8 @@ class ItemTable {
   ItemId Id(int block, int instance, int spec) const;
   const ItemSpec& Spec(ItemId id) const;
   std::string Name(ItemId id) const;  // "ch3.voltage_measure"
+  // The same, appended.
+  void AppendName(ItemId id, std::string* out) const;
   std::optional<ItemId> Find(
       std::string_view name) const;  // by name or alias: "ch3.Status.voltageMeasure"
   // The item whose storage this item uses: itself, or the register a flag is a bit of.

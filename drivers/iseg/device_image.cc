@@ -11,31 +11,30 @@ constexpr Duration kUnplannedGoodFor = kStaleAfterPeriods * kLongestPeriod;
 
 }  // namespace
 
-DeviceImage::DeviceImage(const Clock& clock, StatePublisher& state, DeviceItems items)
-    : clock_(clock), state_(state), items_(std::move(items)), known_(items_.table()->size()) {
-  state_.SetItems(items_.table());
+DeviceImage::DeviceImage(const Clock& clock, StatePublisher& state,
+                         std::shared_ptr<const DeviceItems> items)
+    : clock_(clock), state_(state), items_(std::move(items)) {
+  state_.SetItems(items_->table());
 }
 
-void DeviceImage::Rebuild(DeviceItems items) {
+void DeviceImage::Rebuild(std::shared_ptr<const DeviceItems> items) {
   items_ = std::move(items);
-  known_.assign(items_.table()->size(), Known{});
   texts_.clear();
-  state_.SetItems(items_.table());
+  state_.SetItems(items_->table());
 }
 
 absl::Status DeviceImage::Apply(const Answer& answer, MonoTime time) {
   if (answer.kind == Answer::Kind::kNotImplemented) {
-    for (const ItemId item : items_.ItemsOf(answer.data_id, answer.index)) {
-      if (!known_[item].value.has_value()) continue;
+    for (const ItemId item : items_->ItemsOf(answer.data_id, answer.index)) {
+      if (!state_.Pending(item).value.has_value()) continue;
       // It has answered this before: a value of one byte that lost it looks the same.
       return MakeError(
           absl::StatusCode::kInvalidArgument, "no_data",
-          items_.table()->Name(item) + " was answered without data, though it has one");
+          items_->table()->Name(item) + " was answered without data, though it has one");
     }
     const auto lacks = [&](int index) {
       absent_.emplace(answer.data_id, index);
-      for (const ItemId item : items_.ItemsOf(answer.data_id, index)) {
-        known_[item] = Known{};
+      for (const ItemId item : items_->ItemsOf(answer.data_id, index)) {
         state_.Invalidate(item, Quality::kBad);
       }
     };
@@ -49,11 +48,11 @@ absl::Status DeviceImage::Apply(const Answer& answer, MonoTime time) {
     }
     return absl::OkStatus();
   }
-  absl::StatusOr<absl::InlinedVector<ItemValue, 2>> values = items_.Decode(answer);
+  absl::StatusOr<absl::InlinedVector<ItemValue, 2>> values = items_->Decode(answer);
   if (!values.ok()) return values.status();
   const auto it = good_for_.find(answer.data_id);
   const Duration good_for = it == good_for_.end() ? kUnplannedGoodFor : it->second;
-  for (ItemValue& v : *values) Store(v.item, std::move(v.value), time, good_for);
+  for (ItemValue& v : *values) Publish(v.item, std::move(v.value), time, good_for);
   return absl::OkStatus();
 }
 
@@ -79,31 +78,19 @@ void DeviceImage::EndText(uint16_t data_id) {
   const std::string value = text->second.text();
   texts_.erase(text);
   const auto it = good_for_.find(data_id);
-  for (const ItemId item : items_.ItemsOf(data_id, -1)) {
-    Store(item, Value::Text(value), text_times_[data_id],
-          it == good_for_.end() ? kUnplannedGoodFor : it->second);
+  for (const ItemId item : items_->ItemsOf(data_id, -1)) {
+    Publish(item, Value::Text(value), text_times_[data_id],
+            it == good_for_.end() ? kUnplannedGoodFor : it->second);
   }
 }
 
-void DeviceImage::Store(ItemId item, Value value, MonoTime time, Duration good_for) {
-  Known& known = known_[item];
-  known.value = value;
-  known.time = time;
-  known.good_until = time + good_for;
+void DeviceImage::Publish(ItemId item, Value value, MonoTime time, Duration good_for) {
   state_.Set(item, std::move(value), time, good_for);
 }
 
-void DeviceImage::Publish(ItemId item, Value value, MonoTime time, Duration good_for) {
-  Store(item, std::move(value), time, good_for);
-}
-
-void DeviceImage::Invalidate(ItemId item, Quality quality) {
-  known_[item].good_until = MonoTime{};
-  state_.Invalidate(item, quality);
-}
+void DeviceImage::Invalidate(ItemId item, Quality quality) { state_.Invalidate(item, quality); }
 
 void DeviceImage::ForgetAll() {
-  for (Known& known : known_) known.good_until = MonoTime{};
   texts_.clear();
   state_.InvalidateAll(Quality::kStale);
 }
@@ -120,25 +107,20 @@ void DeviceImage::MarkAbsent(uint16_t data_id) {
   const int first = ClassOf(data_id) == AccessClass::kChannel ? 0 : -1;
   const int last = first < 0 ? -1 : channels() - 1;
   for (int index = first; index <= last; ++index) absent_.emplace(data_id, index);
-  for (ItemId item = 0; item < items_.table()->size(); ++item) {
-    if (items_.table()->Storage(item) != item || items_.DataId(item) != data_id) continue;
-    known_[item] = Known{};
+  for (ItemId item = 0; item < items_->table()->size(); ++item) {
+    if (items_->table()->Storage(item) != item || items_->DataId(item) != data_id) continue;
     state_.Invalidate(item, Quality::kBad);
   }
 }
 
 std::optional<Value> DeviceImage::Get(ItemId item) const {
-  const ItemId storage = items_.table()->Storage(item);
-  const Known& known = known_[storage];
-  if (!known.value.has_value() || clock_.Now() >= known.good_until) return std::nullopt;
-  const ItemSpec& spec = items_.table()->Spec(item);
-  if (spec.flag_of < 0) return known.value;
-  const bool bit = ((known.value.integer() >> spec.bit) & 1) != 0;
-  return Value::Flag(bit != spec.bit_inverted);
+  Reading reading = state_.Pending(item);
+  if (reading.EffectiveQuality(clock_.Now()) != Quality::kGood) return std::nullopt;
+  return std::move(reading.value);
 }
 
 std::optional<ItemId> DeviceImage::Find(int channel, std::string_view name) const {
-  return channel < 0 ? items_.Device(name) : items_.OfChannel(channel, name);
+  return channel < 0 ? items_->Device(name) : items_->OfChannel(channel, name);
 }
 
 std::optional<Value> DeviceImage::Get(int channel, std::string_view name) const {
@@ -158,7 +140,7 @@ std::optional<bool> DeviceImage::Flag(int channel, std::string_view name) const 
 
 std::optional<ItemId> DeviceImage::FindRegister(int channel, uint16_t data_id) const {
   for (const uint16_t form : {data_id, static_cast<uint16_t>(data_id | kWideBit)}) {
-    const absl::InlinedVector<ItemId, 2> items = items_.ItemsOf(form, channel);
+    const absl::InlinedVector<ItemId, 2> items = items_->ItemsOf(form, channel);
     if (!items.empty()) return items.front();
   }
   return std::nullopt;
@@ -172,19 +154,21 @@ std::optional<uint32_t> DeviceImage::Register(int channel, uint16_t data_id) con
 }
 
 std::optional<MonoTime> DeviceImage::ReadTime(ItemId item) const {
-  const Known& known = known_[items_.table()->Storage(item)];
-  return known.value.has_value() ? std::optional<MonoTime>(known.time) : std::nullopt;
+  const Reading reading = state_.Pending(item);
+  return reading.value.has_value() ? std::optional<MonoTime>(reading.read_time) : std::nullopt;
 }
 
 MonoTime DeviceImage::GoodUntil(ItemId item) const {
-  return known_[items_.table()->Storage(item)].good_until;
+  const Reading reading = state_.Pending(item);
+  return reading.quality == Quality::kGood ? reading.good_until : MonoTime{};
 }
 
 std::optional<Value> DeviceImage::Last(int channel, std::string_view name) const {
   const std::optional<ItemId> item = Find(channel, name);
   if (!item) return std::nullopt;
-  const Known& known = known_[items_.table()->Storage(*item)];
-  return known.value.has_value() ? std::optional<Value>(known.value) : std::nullopt;
+  Reading reading = state_.Pending(*item);
+  if (!reading.value.has_value() || reading.quality == Quality::kBad) return std::nullopt;
+  return std::move(reading.value);
 }
 
 std::string DeviceImage::BitName(int channel, uint16_t data_id, int bit) const {
@@ -193,7 +177,7 @@ std::string DeviceImage::BitName(int channel, uint16_t data_id, int bit) const {
     return (channel < 0 ? std::string() : "ch" + std::to_string(channel) + ".") + "bit " +
            std::to_string(bit);
   }
-  const ItemTable& table = *items_.table();
+  const ItemTable& table = *items_->table();
   const ItemTable::Place place = table.Locate(*storage);
   const std::span<const ItemSpec> specs = table.blocks()[static_cast<size_t>(place.block)].specs;
   for (size_t i = 0; i < specs.size(); ++i) {

@@ -1,8 +1,9 @@
-// What is known of a device at the moment: the last value of every item, published as readings.
+// What is known of a device at the moment, which is what is published of it.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,12 +21,12 @@ class DeviceImage {
  public:
   static constexpr int kDevice = -1;  // in place of a channel
 
-  DeviceImage(const Clock& clock, StatePublisher& state, DeviceItems items);
+  DeviceImage(const Clock& clock, StatePublisher& state, std::shared_ptr<const DeviceItems> items);
 
   // A new table: everything is NEVER_READ again.
-  void Rebuild(DeviceItems items);
-  const DeviceItems& items() const { return items_; }
-  int channels() const { return items_.channels(); }
+  void Rebuild(std::shared_ptr<const DeviceItems> items);
+  const DeviceItems& items() const { return *items_; }
+  int channels() const { return items_->channels(); }
 
   // How long readings of a DATA_ID are GOOD.
   void SetGoodFor(uint16_t data_id, Duration good_for) { good_for_[data_id] = good_for; }
@@ -58,7 +59,7 @@ class DeviceImage {
   std::optional<uint32_t> Register(int channel, uint16_t data_id) const;
   std::optional<MonoTime> ReadTime(ItemId item) const;
   MonoTime GoodUntil(ItemId item) const;
-  // The last GOOD value, GOOD or not: for texts of alarms.
+  // The last GOOD value, GOOD still or STALE: for texts of alarms.
   std::optional<Value> Last(int channel, std::string_view name) const;
 
   std::optional<ItemId> Find(int channel, std::string_view name) const;
@@ -68,18 +69,9 @@ class DeviceImage {
   std::string BitName(int channel, uint16_t data_id, int bit) const;
 
  private:
-  struct Known {
-    Value value;
-    MonoTime time{};
-    MonoTime good_until{};
-  };
-
-  void Store(ItemId item, Value value, MonoTime time, Duration good_for);
-
   const Clock& clock_;
   StatePublisher& state_;
-  DeviceItems items_;
-  std::vector<Known> known_;
+  std::shared_ptr<const DeviceItems> items_;
   std::map<uint16_t, Duration> good_for_;
   std::set<std::pair<uint16_t, int>> absent_;  // DATA_ID, index
   std::map<uint16_t, TextAssembler> texts_;

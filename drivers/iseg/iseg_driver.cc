@@ -27,9 +27,9 @@ constexpr Duration kOldAnswers = seconds(2);
 constexpr Features kUnknownFeatures =
     feature::kNarrow | feature::kModuleVoltageRampOnly | feature::kModuleLimits;
 
-DeviceItems FirstItems(const Settings& settings) {
-  return settings.address.crate ? BuildCrateItems()
-                                : BuildModuleItems(settings.channels, kUnknownFeatures);
+std::shared_ptr<const DeviceItems> FirstItems(const Settings& settings) {
+  return settings.address.crate ? SharedCrateItems()
+                                : SharedModuleItems(settings.channels, kUnknownFeatures);
 }
 
 std::string FormatPeriod(Duration period) {
@@ -140,8 +140,8 @@ void IsegDriver::OnOnline(const Identified& found) {
   const bool changed =
       !built_ || found.channels != image_.channels() || found.features != image_.items().features();
   if (changed) {
-    image_.Rebuild(settings_.address.crate ? BuildCrateItems()
-                                           : BuildModuleItems(found.channels, found.features));
+    image_.Rebuild(settings_.address.crate ? SharedCrateItems()
+                                           : SharedModuleItems(found.channels, found.features));
     derived_.Rebuild();
     alarms_.Rebuild();
     built_ = true;

@@ -249,4 +249,42 @@ DeviceItems BuildCrateItems(const std::set<uint16_t>& absent) {
   return DeviceItems(0, 0, Select(CrateEntries(), 0, absent), {});
 }
 
+namespace {
+
+// Kept while a device uses them.
+class ItemsPool {
+ public:
+  template <typename Build>
+  std::shared_ptr<const DeviceItems> Get(int channels, Features features, Build build)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    MutexLock lock(&mutex_);
+    std::weak_ptr<const DeviceItems>& place = pool_[{channels, features}];
+    std::shared_ptr<const DeviceItems> items = place.lock();
+    if (items == nullptr) place = items = std::make_shared<const DeviceItems>(build());
+    return items;
+  }
+
+ private:
+  Mutex mutex_;
+  std::map<std::pair<int, Features>, std::weak_ptr<const DeviceItems>> pool_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+ItemsPool& SharedItems() {
+  static ItemsPool* const pool = new ItemsPool;  // never destroyed: threads may end after main
+  return *pool;
+}
+
+}  // namespace
+
+std::shared_ptr<const DeviceItems> SharedModuleItems(int channels, Features features) {
+  return SharedItems().Get(channels, features,
+                           [&] { return BuildModuleItems(channels, features); });
+}
+
+std::shared_ptr<const DeviceItems> SharedCrateItems() {
+  constexpr int kNoChannels = -1;  // no module's number
+  return SharedItems().Get(kNoChannels, 0, [] { return BuildCrateItems(); });
+}
+
 }  // namespace canhub::iseg

@@ -146,5 +146,8 @@ class DeviceItems {
 DeviceItems BuildModuleItems(int channels, Features features,
                              const std::set<uint16_t>& absent = {});
 DeviceItems BuildCrateItems(const std::set<uint16_t>& absent = {});
+// The same without absent ones, made once for all devices that are alike. Thread-safe.
+std::shared_ptr<const DeviceItems> SharedModuleItems(int channels, Features features);
+std::shared_ptr<const DeviceItems> SharedCrateItems();
 
 }  // namespace canhub::iseg

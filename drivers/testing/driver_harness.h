@@ -62,6 +62,7 @@ class RecordingState final : public StatePublisher {
   void Set(ItemId item, Value value, MonoTime time, Duration good_for) override;
   void Invalidate(ItemId item, Quality quality) override;
   void InvalidateAll(Quality quality) override;
+  Reading Pending(ItemId item) const override { return Read(item); }
   void SetRange(ItemId item, std::optional<double> minimum, std::optional<double> maximum) override;
   void SetLink(LinkState state, std::string_view text) override;
   void SetPolled(bool polled) override { polled_ = polled; }

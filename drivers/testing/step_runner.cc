@@ -12,8 +12,8 @@ constexpr int kMaxRoundsPerMoment = 100000;
 }  // namespace
 
 void StepRunner::Add(Steppable* step) {
-  entries_.push_back(std::make_unique<Entry>(Entry{.step = step}));
-  Entry* entry = entries_.back().get();
+  Entry* entry = entries_.emplace_back(std::make_unique<Entry>()).get();
+  entry->step = step;
   step->SetWaker([entry] { entry->woken = true; });
 }
 
@@ -35,7 +35,7 @@ void StepRunner::Settle() {
     for (size_t i = 0; i < entries_.size(); ++i) {
       Entry& entry = *entries_[i];
       if (entry.paused || (!entry.woken && entry.next > now)) continue;
-      entry.woken = false;
+      entry.woken.exchange(false);  // sees what the waker's caller did before
       entry.next = entry.step->RunUntil(now);
       ++steps_;
       ran = true;

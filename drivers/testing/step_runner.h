@@ -1,6 +1,7 @@
 // Steps any number of Steppables on one virtual clock, deterministically.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -9,9 +10,9 @@
 
 namespace canhub {
 
-// Not thread-safe. Within one moment the Steppables run in the order in which they were added,
-// again and again until none has anything left to do; then the clock jumps to the next moment that
-// one of them asked for.
+// Not thread-safe, but the wakers that it gives may be called by any thread. Within one moment the
+// Steppables run in the order in which they were added, again and again until none has anything
+// left to do; then the clock jumps to the next moment that one of them asked for.
 class StepRunner {
  public:
   explicit StepRunner(SimulatedClock* clock) : clock_(clock) {}
@@ -53,7 +54,7 @@ class StepRunner {
   struct Entry {
     Steppable* step = nullptr;
     MonoTime next{};  // the epoch: at once
-    bool woken = true;
+    std::atomic<bool> woken = true;
     bool paused = false;
   };
   MonoTime NextDue() const;

@@ -127,9 +127,7 @@ RpcLab::~RpcLab() {
   // The order of the daemon: first nobody can ask any more, then the lab goes. What still steps the
   // server goes before the server.
   server_->Shutdown(std::chrono::milliseconds(0));
-  // What goes below still wakes its neighbours: nobody of them may call the stepper then.
   for (Steppable* step : server_->steppables()) stepper_->runner().Remove(step);
-  for (Steppable* step : lab_->Steppables()) stepper_->runner().Remove(step);
   stepper_.reset();
   server_.reset();
 }
