@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "drivers/iseg/line_testing.h"
+#include "drivers/iseg/registers.h"
 
 namespace canhub::iseg {
 namespace {
@@ -69,6 +70,24 @@ TEST(IsegDriver, ReportsADcpModuleAsUnsupported) {
   ASSERT_TRUE(b.Until([&] { return b.h.state.link() == LinkState::kUnsupported; }, seconds(30)));
   EXPECT_THAT(b.h.state.link_text(), HasSubstr("speaks only DCP"));
   EXPECT_TRUE(b.h.alarms.active("dcp_only"));
+}
+
+TEST(IsegDriver, LostAnswersMakeNoDcpModuleOfIt) {
+  Bench b(TestConfig());
+  int lost = 0;
+  b.line.lose = [&](TestLine::From from, const CanFrame& frame) {
+    const bool answer = from == TestLine::From::kSimulator && frame.dlc > 2 &&
+                        (frame.data[0] << 8 | frame.data[1]) == id::kSerialNumber;
+    return answer && ++lost <= 4;  // two searches with two tries each
+  };
+  b.Start();
+  ASSERT_TRUE(b.Until(
+      [&] {
+        EXPECT_NE(b.h.state.link(), LinkState::kUnsupported);
+        return b.h.state.polled() || b.h.state.link() == LinkState::kUnsupported;
+      },
+      seconds(60)));
+  EXPECT_GT(lost, 4);
 }
 
 TEST(IsegDriver, RunsACrateController) {

@@ -11,6 +11,9 @@ using std::chrono::seconds;
 
 // A silent device is asked again after this: two short frames, 0.2 % of a 125 kbit/s line.
 constexpr Duration kSearchPause = seconds(1);
+// Searches in a row in which only DCP was answered, until a module counts as one that knows no
+// EDCP.
+constexpr int kDcpRounds = 3;
 // A device that cannot be used is looked at again, in case it was replaced; also its keep-alive.
 constexpr Duration kUnsupportedPause = seconds(30);
 // Three lost answers are tolerated (section 7); then one more proof is asked for.
@@ -123,6 +126,8 @@ void Session::AskDcpIdentity() {
                .done = [this, generation](const ReadResult& result) {
                  if (generation != generation_) return;
                  if (!result.status.ok() || !dcp_identity_) return SearchAgain(kSearchPause);
+                 // An EDCP module answers this too, and its EDCP answers may just have been lost.
+                 if (++dcp_rounds_ < kDcpRounds) return SearchAgain(kSearchPause);
                  SetState(LinkState::kUnsupported,
                           "the module at " + Where() +
                               " speaks only DCP, the protocol before EDCP (serial number " +
@@ -181,6 +186,7 @@ void Session::OnBootLoader(const Answer& answer) {
 void Session::Identify() {
   SetState(LinkState::kIdentifying, "identifying the device at " + Where());
   logged_unsupported_ = false;
+  dcp_rounds_ = 0;
   article_.Clear();
   next_probe_ = 0;
   probes_unanswered_ = 0;

@@ -102,6 +102,7 @@ class Session {
   int probes_unanswered_ = 0;
   std::map<uint16_t, Value> values_;  // of this identification
   std::optional<DcpIdentity> dcp_identity_;
+  int dcp_rounds_ = 0;  // searches in a row that only DCP answered
   TextAssembler article_;
 };
 
