@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "daemon/bus/priority_mutex.h"
 #include "daemon/bus/rate_meter.h"
 #include "daemon/bus/tx_queue.h"
 #include "drivers/api/bus.h"
@@ -53,7 +54,7 @@ class BusCore : public std::enable_shared_from_this<BusCore> {
   void SetWaker(std::function<void()> waker);
   // Held by the line's thread while it works on what is its own, not while it waits: then a sender
   // may (SetDirectWriter).
-  std::mutex& line() { return line_; }
+  PriorityMutex& line() { return line_; }
   // Called by Send, on the sender's thread and with line() held, when the line's thread is waiting:
   // hands over what can be. It saves a command two changes of thread. False: the line's thread has
   // to see to it, and is woken.
@@ -139,7 +140,7 @@ class BusCore : public std::enable_shared_from_this<BusCore> {
   std::atomic<bool> closed_{false};
   std::atomic<uint64_t> filter_generation_{1};
 
-  std::mutex line_;
+  PriorityMutex line_;
   std::function<bool()> direct_writer_;  // by line_
 
   class Delivery;

@@ -17,8 +17,8 @@ namespace canhub {
 // Ends the program, as a crash does, when a property does not hold: the fuzzer keeps the input.
 inline void Require(bool holds, std::string_view property, std::string_view found = {}) {
   if (holds) return;
-  std::fprintf(stderr, "PROPERTY BROKEN: %.*s: %.*s\n", static_cast<int>(property.size()),
-               property.data(), static_cast<int>(found.size()), found.data());
+  std::fprintf(stderr, "PROPERTY BROKEN: %s: %s\n", std::string(property).c_str(),
+               std::string(found).c_str());
   std::abort();
 }
 

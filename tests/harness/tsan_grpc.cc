@@ -3,8 +3,7 @@
 // race. The calls that make the order come through here on their way and are told to it: libgrpc's
 // calls of Abseil's mutex, and the way of an operation from its start to its completion, which
 // gRPC keeps in lock-free queues. What is left is the count of references of a call that gRPC
-// serves. The suppressions name gRPC's own functions, and only where the access itself is made in
-// them: a race of our own code is reported also when gRPC called it.
+// serves. The suppressions name gRPC's own functions.
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <sanitizer/tsan_interface.h>
@@ -105,7 +104,17 @@ extern "C" const char* __tsan_default_options() { return "ignore_noninstrumented
 
 extern "C" const char* __tsan_default_suppressions() {
   return "race_top:^grpc::\n"
-         "race_top:google::protobuf::internal::\n"    // bytes of a message, in gRPC's buffers
-         "race_top:^std::_Function_base::_M_empty\n"  // of the callback in gRPC's tag
-         "race:~ServerCallback*Impl\n";
+         "race_top:google::protobuf::internal::\n"  // bytes of a message, in gRPC's buffers
+         // Count references, or set an operation's callback before it starts; call nothing of ours.
+         "race:grpc::internal::CallbackWithSuccessTag::Set\n"
+         "race:grpc::internal::InterceptorBatchMethodsImpl::Set\n"
+         "race:grpc::internal::ServerCallbackCall::Unref\n"
+         "race:grpc::internal::ClientCallbackReaderImpl*::MaybeFinish\n"
+         "race:~ServerCallback*Impl\n"
+         "race:ServerCallback*Impl::CallOnDone\n"
+         // The callbacks of operations that have ended (OnWriteDone, OnDone): what they share with
+         // the thread that started the operation looks like a race. Handlers, actors, the hub and
+         // the streams' pumps are outside.
+         "race:grpc::internal::CallbackWithSuccessTag::Run\n"
+         "race:grpc::internal::CallbackWithStatusTag::Run\n";
 }

@@ -173,14 +173,14 @@ TEST(TransportsTest, ShutdownEndsWatchesWithUnavailable) {
 // ------------------------------------------------------------------ TLS
 
 struct KeyPair {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  EVP_PKEY* key = nullptr;
   X509* certificate = nullptr;
 };
 
 // A certificate for `name`, signed by `issuer` (by itself when null).
 KeyPair MakeCertificate(const char* name, const KeyPair* issuer, int serial) {
-  KeyPair pair;
-  X509* x = pair.certificate = X509_new();
+  KeyPair pair{EVP_EC_gen("P-256"), X509_new()};
+  X509* const x = pair.certificate;
   X509_set_version(x, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
   X509_gmtime_adj(X509_getm_notBefore(x), -3600);
