@@ -538,13 +538,14 @@ void SocketCanBus::WriteFrames() {
 
 // On a sender's thread.
 bool SocketCanBus::WriteDirectly() {
-  // While frames wait to be fetched, they go first: they may tell of a bus-off.
-  if (!socket_.ok() || fetching_) return false;
-  now_ = clock_.Now();
+  if (!socket_.ok()) return false;
+  // What came in goes first, as on the thread: it may tell of a bus-off (S02).
+  if (!ReadSocket()) now_ = clock_.Now();
   WriteFrames();
-  // The echo wakes the thread for what is left, but an echo that stays away must be missed in time,
-  // and a full queue and a lost socket are the thread's to see to.
-  return socket_.ok() && std::min(pacer_.NextCheck(), write_retry_) >= asleep_until_;
+  turns_.Wait(asleep_until_);  // the thread's, which reading took for one of its own
+  // The echo wakes the thread for what is left, but not while it fetches; an echo that stays away
+  // must be missed in time, and a full queue and a lost socket are the thread's to see to.
+  return socket_.ok() && !fetching_ && std::min(pacer_.NextCheck(), write_retry_) >= asleep_until_;
 }
 
 void SocketCanBus::CheckEchoes(MonoTime now) {

@@ -21,7 +21,10 @@ absl::Status SqlError(sqlite3* handle, int code) {
   const int system_error = handle == nullptr ? 0 : sqlite3_system_errno(handle);
   StatusCode status = StatusCode::kUnavailable;
   if ((code & 0xFF) == SQLITE_FULL) status = StatusCode::kResourceExhausted;
-  if ((code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB) {
+  // Our statements are fixed: when SQLite finds an error in one, the tables that it names, or the
+  // file's format, are not what we made.
+  if ((code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB ||
+      (code & 0xFF) == SQLITE_ERROR) {
     status = StatusCode::kDataLoss;
   }
   std::string message = path + ": " + text + " (" + sqlite3_errstr(code) + ")";

@@ -85,10 +85,7 @@ absl::Status CheckSchema(SqlDatabase& database) {
         "last_ns, clear_ns, acknowledge_ns, count, acknowledged_by, comment, shelved_until_ns, "
         "shelved_by FROM alarms"}) {
     const absl::StatusOr<int64_t> value = database.QueryInteger(probe);
-    if (!value.ok()) {
-      return MakeError(StatusCode::kDataLoss, "DATABASE_DAMAGED",
-                       std::string(value.status().message()), {{"path", database.path()}});
-    }
+    if (!value.ok()) return value.status();
   }
   return absl::OkStatus();
 }

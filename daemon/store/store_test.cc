@@ -178,6 +178,20 @@ TEST_F(StoreTest, S07_ADamagedDatabaseIsKeptAndANewOneBegun) {
   EXPECT_GE(kept, 1);
 }
 
+TEST_F(StoreTest, S07_AnUnknownFileFormatIsDamageToo) {
+  Open()->audit().Append(Entry("a")).IgnoreError();
+  {
+    std::fstream file(options_.directory + "/state.db",
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(47);  // the schema's format number; SQLite knows 1 to 4
+    file.put('\x09');
+  }
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  ASSERT_THAT(store->notes(), SizeIs(1));
+  EXPECT_THAT(store->notes()[0], HasSubstr("damaged"));
+}
+
 TEST_F(StoreTest, S07_DamageThatShowsWhileRunningLosesNoAlarm) {
   auto store = Open();
   ASSERT_TRUE(store->alarms().Save(Trip()).ok());

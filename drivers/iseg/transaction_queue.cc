@@ -116,6 +116,11 @@ bool TransactionQueue::SendNextWrite() {
 
   WriteRequest request = std::move(queue->front());
   queue->pop_front();
+  if (request.guard &&
+      !request.guard->MaySend(clock_.Now())) {  // it waited here for too long (S02)
+    if (request.done) request.done(TxOutcome::kExpired, clock_.Now());
+    return true;
+  }
   const uint64_t tag = ++last_tag_;
   TxFrame frame{.frame = request.frame,
                 .urgency = UrgencyOf(request.priority),

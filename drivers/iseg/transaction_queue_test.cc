@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "drivers/iseg/registers.h"
 #include "drivers/testing/driver_harness.h"
 
@@ -159,6 +161,19 @@ TEST_F(TransactionQueueTest, AFullBusQueueLosesNothing) {
   h.Advance(milliseconds(5));
   EXPECT_THAT(Sent(), ElementsAre("210#4001", "211#1000"));
   EXPECT_EQ(reported, 0);
+}
+
+TEST_F(TransactionQueueTest, S02_AWriteThatWaitedPastItsGuardIsNotGivenToTheBus) {
+  h.bus.FailWith(absl::ResourceExhaustedError("full"));
+  std::optional<TxOutcome> reported;
+  queue.Write({.frame = MakeFrame(0x210, {0x40, 0x01}),
+               .guard = std::make_shared<CommandGuard>(h.clock.Now() + milliseconds(3)),
+               .done = [&](TxOutcome outcome, MonoTime) { reported = outcome; }});
+  h.Advance(milliseconds(20));
+  h.bus.FailWith(absl::OkStatus());
+  h.Advance(milliseconds(20));
+  EXPECT_THAT(Sent(), IsEmpty());
+  EXPECT_EQ(reported, TxOutcome::kExpired);
 }
 
 TEST_F(TransactionQueueTest, AnOwnersTransactionsAreForgotten) {
