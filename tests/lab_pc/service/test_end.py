@@ -139,7 +139,8 @@ def test_s04_a_bus_that_hangs_is_restarted_by_the_watchdog(lab, witness):
     held_at, ended_at = hold_until_restarted(thread_id(main_pid(), "can0"))
     assert "bus can0 hangs; the watchdog is not fed" in journal()
     assert 5 <= ended_at - held_at < 15
-    assert not [f for f in line.frames(since=held_at + 0.5) if f.own and f.time < ended_at - 0.5]
+    # It wanted to wake within 1 s, and half a second later its senders write nothing for it.
+    assert not [f for f in line.frames(since=held_at + 2) if f.own and f.time < ended_at - 0.5]
 
 
 def test_stop_s05_makes_the_devices_safe_before_it_ends(lab, witness):
