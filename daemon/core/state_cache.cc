@@ -109,7 +109,7 @@ bool ApplyQuality(Quality quality, Reading* reading) {
 Reading DeviceSnapshot::Read(ItemId item) const {
   const ItemTable::Place place = items_->Locate(item);
   const ChunkLayout::Block& block = layout_->blocks[static_cast<size_t>(place.block)];
-  const Chunk& chunk = *chunks_[block.first_chunk + static_cast<size_t>(place.instance)];
+  const Chunk& chunk = ChunkAt(block.first_chunk + static_cast<size_t>(place.instance));
   Reading reading = chunk[block.slots[static_cast<size_t>(place.spec)]];
   const ItemSpec& spec =
       items_->blocks()[static_cast<size_t>(place.block)].specs[static_cast<size_t>(place.spec)];
@@ -139,7 +139,7 @@ MonoTime DeviceSnapshot::Expired(MonoTime after, MonoTime now, std::vector<ItemI
   for (size_t b = 0; b < layout_->blocks.size(); ++b) {
     const ChunkLayout::Block& block = layout_->blocks[b];
     for (int instance = 0; instance < items_->blocks()[b].count; ++instance) {
-      const Chunk& chunk = *chunks_[block.first_chunk + static_cast<size_t>(instance)];
+      const Chunk& chunk = ChunkAt(block.first_chunk + static_cast<size_t>(instance));
       for (size_t slot = 0; slot < chunk.size(); ++slot) {
         const Reading& reading = chunk[slot];
         if (reading.quality != Quality::kGood) continue;
@@ -170,7 +170,9 @@ struct StateCache::Device {
 
 struct DeviceWriter::State {
   using Chunk = DeviceSnapshot::Chunk;
+  using Group = DeviceSnapshot::Group;
   using Meta = DeviceSnapshot::Meta;
+  static constexpr size_t kGroupSize = std::tuple_size_v<Group>;
 
   DeviceIndex index = 0;
   SnapshotCell* cell = nullptr;
@@ -182,27 +184,39 @@ struct DeviceWriter::State {
   std::shared_ptr<DeviceSnapshot> next;
   // Parts of `next` that are copies of its own and may be changed; null: shared with `published`.
   std::vector<Chunk*> own_chunks;
+  std::vector<Group*> own_groups;
+  std::vector<size_t> owned;  // the chunks that are not null
   Meta* own_meta = nullptr;
   CommitNotice notice;
 
   DeviceSnapshot& Next() {
-    if (next == nullptr) {
-      next = std::make_shared<DeviceSnapshot>(*published);
-      own_chunks.assign(next->chunks_.size(), nullptr);
-      own_meta = nullptr;
-    }
+    if (next == nullptr) next = std::make_shared<DeviceSnapshot>(*published);
     return *next;
+  }
+
+  // Nothing of `next` is its own any more.
+  void Disown() {
+    for (const size_t i : owned) own_chunks[i] = nullptr;
+    for (const size_t i : owned) own_groups[i / kGroupSize] = nullptr;
+    owned.clear();
+    own_meta = nullptr;
   }
 
   const DeviceSnapshot& Newest() const { return next != nullptr ? *next : *published; }
 
   Chunk& OwnChunk(size_t i) {
+    if (own_chunks[i] != nullptr) return *own_chunks[i];
     DeviceSnapshot& snapshot = Next();
-    if (own_chunks[i] == nullptr) {
-      auto copy = std::make_shared<Chunk>(*snapshot.chunks_[i]);
-      own_chunks[i] = copy.get();
-      snapshot.chunks_[i] = std::move(copy);
+    Group*& group = own_groups[i / kGroupSize];
+    if (group == nullptr) {
+      auto copy = std::make_shared<Group>(*snapshot.groups_[i / kGroupSize]);
+      group = copy.get();
+      snapshot.groups_[i / kGroupSize] = std::move(copy);
     }
+    auto copy = std::make_shared<Chunk>(*(*group)[i % kGroupSize]);
+    own_chunks[i] = copy.get();
+    (*group)[i % kGroupSize] = std::move(copy);
+    owned.push_back(i);
     return *own_chunks[i];
   }
 
@@ -241,17 +255,25 @@ DeviceWriter::~DeviceWriter() = default;
 void DeviceWriter::SetItems(std::shared_ptr<const ItemTable> table) {
   DeviceSnapshot& next = state_->Next();
   next.layout_ = MakeLayout(*table);
-  next.chunks_.clear();
-  next.chunks_.reserve(next.layout_->chunk_count);
+  next.groups_.clear();
+  std::shared_ptr<DeviceSnapshot::Group> group;
+  size_t chunk = 0;
   for (size_t b = 0; b < table->blocks().size(); ++b) {
     // All instances share one chunk of unread readings until they are written to.
     const auto unread =
         std::make_shared<const DeviceSnapshot::Chunk>(next.layout_->blocks[b].specs.size());
-    next.chunks_.insert(next.chunks_.end(), static_cast<size_t>(table->blocks()[b].count), unread);
+    for (int instance = 0; instance < table->blocks()[b].count; ++instance, ++chunk) {
+      if (chunk % State::kGroupSize == 0) {
+        next.groups_.push_back(group = std::make_shared<DeviceSnapshot::Group>());
+      }
+      (*group)[chunk % State::kGroupSize] = unread;
+    }
   }
   next.items_ = std::move(table);
   ++next.generation_;
-  state_->own_chunks.assign(next.chunks_.size(), nullptr);
+  state_->owned.clear();
+  state_->own_chunks.assign(chunk, nullptr);
+  state_->own_groups.assign(next.groups_.size(), nullptr);
   state_->OwnMeta().ranges.clear();
   state_->notice.items_replaced = true;
   state_->notice.changed.clear();
@@ -280,7 +302,7 @@ void DeviceWriter::Invalidate(ItemId item, Quality quality) {
   const std::optional<State::Storage> storage = state_->Locate(item);
   assert(storage.has_value() && quality != Quality::kGood);
   if (!storage || quality == Quality::kGood) return;
-  Reading reading = (*state_->Newest().chunks_[storage->chunk])[storage->slot];
+  Reading reading = state_->Newest().ChunkAt(storage->chunk)[storage->slot];
   if (!ApplyQuality(quality, &reading)) return;
   state_->OwnChunk(storage->chunk)[storage->slot] = std::move(reading);
   state_->notice.changed.push_back(item);
@@ -296,7 +318,7 @@ void DeviceWriter::InvalidateAll(Quality quality) {
     for (size_t instance = 0; instance < static_cast<size_t>(block.count); ++instance) {
       const size_t chunk = layout->blocks[b].first_chunk + instance;
       for (size_t slot = 0; slot < layout->blocks[b].specs.size(); ++slot) {
-        const Quality now = (*state_->Newest().chunks_[chunk])[slot].quality;
+        const Quality now = state_->Newest().ChunkAt(chunk)[slot].quality;
         if (now == quality || now == Quality::kNeverRead) continue;
         state_->OwnChunk(chunk)[slot].quality = quality;
         state_->notice.changed.push_back(table->Id(static_cast<int>(b), static_cast<int>(instance),
@@ -349,6 +371,7 @@ void DeviceWriter::Commit() {
   if (!state_->cell->Store(next)) return;
   state_->published = std::move(next);
   state_->next = nullptr;
+  state_->Disown();
   CommitNotice notice = std::exchange(state_->notice, {.device = state_->index});
   if (*state_->listener == nullptr) return;
 

@@ -5,12 +5,14 @@
 // pointer; a commit copies only the blocks of items that changed.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "drivers/api/driver.h"
@@ -56,10 +58,16 @@ class DeviceSnapshot {
     std::map<ItemId, ItemRange> ranges;
   };
   using Chunk = std::vector<Reading>;  // the stored readings of one instance of one block
+  // Some chunks. A commit copies the pointers of the groups it changes, not of a device's hundreds
+  // of chunks.
+  using Group = std::array<std::shared_ptr<const Chunk>, 16>;
+  const Chunk& ChunkAt(size_t i) const {
+    return *(*groups_[i / std::tuple_size_v<Group>])[i % std::tuple_size_v<Group>];
+  }
   std::shared_ptr<const ItemTable> items_;
   uint64_t generation_ = 0;
   std::shared_ptr<const Meta> meta_;
-  std::vector<std::shared_ptr<const Chunk>> chunks_;
+  std::vector<std::shared_ptr<const Group>> groups_;
   std::shared_ptr<const struct ChunkLayout> layout_;
 };
 
