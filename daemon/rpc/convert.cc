@@ -16,6 +16,20 @@ constexpr size_t kItemNameLength = 32;
 // Limits of google.protobuf.Duration and Timestamp are wider than int64 nanoseconds; these fit.
 constexpr int64_t kMaxSeconds = 9'000'000'000;
 
+v1::Quality ToProto(Quality quality) {
+  switch (quality) {
+    case Quality::kGood:
+      return v1::QUALITY_GOOD;
+    case Quality::kStale:
+      return v1::QUALITY_STALE;
+    case Quality::kBad:
+      return v1::QUALITY_BAD;
+    case Quality::kNeverRead:
+      return v1::QUALITY_NEVER_READ;
+  }
+  return v1::QUALITY_UNSPECIFIED;
+}
+
 std::string Seconds(Duration d) {
   return Value::Number(std::chrono::duration<double>(d).count()).ToString() + " s";
 }
@@ -112,40 +126,60 @@ absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what) {
   return MissingField(std::string(what) + ": value", "one of flag, integer, number, text");
 }
 
+absl::StatusOr<ReadingFields> ReadFields(const google::protobuf::FieldMask& mask) {
+  if (mask.paths().empty()) return ReadingFields();
+  ReadingFields fields{false, false, false, false, false, false, false, false};
+  const std::pair<std::string_view, bool*> known[] = {{"name", &fields.name},
+                                                      {"value", &fields.value},
+                                                      {"last_good_value", &fields.last_good_value},
+                                                      {"quality", &fields.quality},
+                                                      {"read_time", &fields.read_time},
+                                                      {"change_time", &fields.change_time},
+                                                      {"unit", &fields.unit},
+                                                      {"simulated", &fields.simulated}};
+  for (const std::string& path : mask.paths()) {
+    bool found = false;
+    std::string names;
+    for (const auto& [name, field] : known) {
+      if (name == path) found = *field = true;
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    if (!found) {
+      return InvalidField("read_mask", "\"" + CleanText(path, 80) + "\"",
+                          "fields of Reading: " + names);
+    }
+  }
+  return fields;
+}
+
 void SetReading(const Reading& reading, const std::string& device_id, const ItemTable& items,
-                ItemId item, bool simulated, const TimeView& time, v1::Reading* out) {
-  std::string* const name = out->mutable_name();
-  name->reserve(device_id.size() + kItemNameLength);
-  name->append(device_id).push_back('/');
-  items.AppendName(item, name);
-  const ItemSpec& spec = items.Spec(item);
+                ItemId item, bool simulated, const TimeView& time, v1::Reading* out,
+                const ReadingFields& fields) {
+  if (fields.name) {
+    std::string* const name = out->mutable_name();
+    name->reserve(device_id.size() + kItemNameLength);
+    name->append(device_id).push_back('/');
+    items.AppendName(item, name);
+  }
   const Quality quality = reading.EffectiveQuality(time.now());
-  if (quality == Quality::kGood) {
-    SetValue(reading.value, out->mutable_value());
-  } else if (reading.value.has_value()) {
-    SetValue(reading.value, out->mutable_last_good_value());
-  }
-  switch (quality) {
-    case Quality::kGood:
-      out->set_quality(v1::QUALITY_GOOD);
-      break;
-    case Quality::kStale:
-      out->set_quality(v1::QUALITY_STALE);
-      break;
-    case Quality::kBad:
-      out->set_quality(v1::QUALITY_BAD);
-      break;
-    case Quality::kNeverRead:
-      out->set_quality(v1::QUALITY_NEVER_READ);
-      break;
-  }
   // Without any value there is no moment to show.
   if (reading.value.has_value()) {
-    SetTimestamp(time.ToWall(reading.read_time), out->mutable_read_time());
-    SetTimestamp(time.ToWall(reading.change_time), out->mutable_change_time());
+    if (quality == Quality::kGood) {
+      if (fields.value) SetValue(reading.value, out->mutable_value());
+    } else if (fields.last_good_value) {
+      SetValue(reading.value, out->mutable_last_good_value());
+    }
+    if (fields.read_time) SetTimestamp(time.ToWall(reading.read_time), out->mutable_read_time());
+    if (fields.change_time) {
+      SetTimestamp(time.ToWall(reading.change_time), out->mutable_change_time());
+    }
   }
-  if (spec.unit[0] != '\0') out->set_unit(spec.unit);
-  if (simulated) out->set_simulated(true);
+  if (fields.quality) out->set_quality(ToProto(quality));
+  if (fields.unit) {
+    const char* const unit = items.Spec(item).unit;
+    if (unit[0] != '\0') out->set_unit(unit);
+  }
+  if (simulated && fields.simulated) out->set_simulated(true);
 }
 
 void SetReceipt(const CommandReceipt& receipt, bool simulated, const TimeView& time,

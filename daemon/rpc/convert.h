@@ -1,6 +1,8 @@
 // Values, readings, times and receipts: ours ↔ canhub.v1.
 #pragma once
 
+#include <google/protobuf/field_mask.pb.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,9 +43,17 @@ absl::StatusOr<WallTime> ReadTimestamp(const google::protobuf::Timestamp& in,
 void SetValue(const Value& value, v1::Value* out);
 // INVALID_ARGUMENT: no kind set, or not finite. `what` names it in the text.
 absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what);
+// Which fields of a v1::Reading are asked for.
+struct ReadingFields {
+  bool name = true, value = true, last_good_value = true, quality = true;
+  bool read_time = true, change_time = true, unit = true, simulated = true;
+};
+// An empty mask: all. INVALID_ARGUMENT: a path that is no field of Reading.
+absl::StatusOr<ReadingFields> ReadFields(const google::protobuf::FieldMask& mask);
 // `out` is empty; its name becomes "<device id>/<item name>".
 void SetReading(const Reading& reading, const std::string& device_id, const ItemTable& items,
-                ItemId item, bool simulated, const TimeView& time, v1::Reading* out);
+                ItemId item, bool simulated, const TimeView& time, v1::Reading* out,
+                const ReadingFields& fields = {});
 void SetReceipt(const CommandReceipt& receipt, bool simulated, const TimeView& time,
                 v1::Receipt* out);
 

@@ -86,10 +86,15 @@ TEST(ConvertTest, TextOfADeviceThatIsNoTextIsReplaced) {
 
 class ReadingTest : public testing::Test {
  protected:
-  v1::Reading Convert() {
+  v1::Reading Convert(const ReadingFields& fields = {}) {
     v1::Reading out;
-    SetReading(reading_, "hv0", items_, items_.Id(0, 2, 0), true, TimeView(clock_), &out);
+    SetReading(reading_, "hv0", items_, items_.Id(0, 2, 0), true, TimeView(clock_), &out, fields);
     return out;
+  }
+  static absl::StatusOr<ReadingFields> Mask(std::initializer_list<const char*> paths) {
+    google::protobuf::FieldMask mask;
+    for (const char* path : paths) mask.add_paths(path);
+    return ReadFields(mask);
   }
   SimulatedClock clock_;
   const ItemTable items_{{{"ch", 0, 4, std::span(&kVolts, 1)}}};
@@ -116,6 +121,33 @@ TEST_F(ReadingTest, TimeOverMeansStaleWithTheLastGoodValueBesideIt) {
   EXPECT_FALSE(out.has_value());
   EXPECT_EQ(out.last_good_value().number(), 5);
   EXPECT_EQ(out.quality(), v1::QUALITY_STALE);
+}
+
+TEST_F(ReadingTest, AMaskLeavesOutWhatItDoesNotName) {
+  EXPECT_EQ(Convert(*Mask({"value", "quality"})).ShortDebugString(),
+            "value { number: 5 } quality: QUALITY_GOOD");
+  EXPECT_EQ(Convert(*Mask({"name", "unit", "simulated"})).ShortDebugString(),
+            "name: \"hv0/ch2.voltage\" unit: \"V\" simulated: true");
+  EXPECT_TRUE(Convert(*Mask({"read_time"})).has_read_time());
+  EXPECT_FALSE(Convert(*Mask({"read_time"})).has_change_time());
+}
+
+TEST_F(ReadingTest, AMaskMakesNoValueOfAStaleReading) {
+  clock_.Advance(seconds(1));
+  EXPECT_EQ(Convert(*Mask({"value", "quality"})).ShortDebugString(), "quality: QUALITY_STALE");
+  EXPECT_EQ(Convert(*Mask({"last_good_value"})).last_good_value().number(), 5);
+}
+
+TEST_F(ReadingTest, AnEmptyMaskIsAllFields) {
+  EXPECT_EQ(Convert(*Mask({})).ShortDebugString(), Convert().ShortDebugString());
+}
+
+TEST_F(ReadingTest, AnUnknownFieldIsRefusedByName) {
+  const absl::Status status = Mask({"value", "voltage"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "read_mask: found \"voltage\", expected fields of Reading: name, value, "
+            "last_good_value, quality, read_time, change_time, unit, simulated");
 }
 
 TEST_F(ReadingTest, TimesAreWallTimes) {

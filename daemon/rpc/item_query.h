@@ -24,11 +24,21 @@ struct ItemMatches {
 };
 
 enum class Unmatched { kError, kIgnore };
-// INVALID_ARGUMENT: a malformed pattern. NOT_FOUND: a plain name that matches nothing, unless that
-// is ignored.
-absl::StatusOr<ItemMatches> MatchItems(const StateCache& cache,
-                                       const std::vector<std::string>& patterns,
-                                       Unmatched unmatched = Unmatched::kError);
+// Adds the matches of one pattern. INVALID_ARGUMENT: it is malformed. NOT_FOUND: a plain name that
+// matches nothing, unless that is ignored.
+absl::Status MatchItem(const StateCache& cache, const std::string& pattern, Unmatched unmatched,
+                       ItemMatches* matches);
+// The same, of all `patterns`: any range of strings.
+absl::StatusOr<ItemMatches> MatchItems(const StateCache& cache, const auto& patterns,
+                                       Unmatched unmatched = Unmatched::kError) {
+  ItemMatches matches;
+  for (const std::string& pattern : patterns) {
+    if (absl::Status status = MatchItem(cache, pattern, unmatched, &matches); !status.ok()) {
+      return status;
+    }
+  }
+  return matches;
+}
 // Of a repeated string field.
 inline std::vector<std::string> ToVector(const auto& repeated) {
   return {repeated.begin(), repeated.end()};

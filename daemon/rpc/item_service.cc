@@ -109,13 +109,14 @@ void SetDescriptor(const std::string& device_id, const DeviceSnapshot& snapshot,
   }
 }
 
-void SetReadings(const RpcContext& rpc, const ItemMatches& matches, v1::GetItemsResponse* out) {
+void SetReadings(const RpcContext& rpc, const ItemMatches& matches, const ReadingFields& fields,
+                 v1::GetItemsResponse* out) {
   const TimeView time(rpc.hub->clock());
   out->mutable_readings()->Reserve(static_cast<int>(matches.items.size()));
   for (const ItemMatch& match : matches.items) {
     const ItemTable& items = match.snapshot->items();
     SetReading(match.snapshot->Read(match.item), rpc.hub->cache().DeviceId(match.device), items,
-               match.item, rpc.simulated[match.device], time, out->add_readings());
+               match.item, rpc.simulated[match.device], time, out->add_readings(), fields);
   }
 }
 
@@ -133,7 +134,9 @@ class GetItemsAllocator final
     void Release() override { delete this; }
 
    private:
-    google::protobuf::Arena arena_;
+    // Enough for a few readings without another allocation.
+    alignas(8) char first_block_[1024];
+    google::protobuf::Arena arena_{first_block_, sizeof(first_block_)};
   };
   grpc::MessageHolder<v1::GetItemsRequest, v1::GetItemsResponse>* AllocateMessages() override {
     return new Holder();
@@ -144,8 +147,12 @@ class GetItemsAllocator final
 class FreshRead : public std::enable_shared_from_this<FreshRead> {
  public:
   FreshRead(RpcContext* rpc, std::shared_ptr<PendingCall> call, v1::GetItemsResponse* response,
-            std::vector<std::string> names)
-      : rpc_(rpc), call_(std::move(call)), response_(response), names_(std::move(names)) {}
+            std::vector<std::string> names, const ReadingFields& fields)
+      : rpc_(rpc),
+        call_(std::move(call)),
+        response_(response),
+        names_(std::move(names)),
+        fields_(fields) {}
 
   void Run(const ItemMatches& matches, Duration max_age, MonoTime deadline) {
     const MonoTime now = rpc_->hub->clock().Now();
@@ -212,7 +219,7 @@ class FreshRead : public std::enable_shared_from_this<FreshRead> {
       }
       const absl::StatusOr<ItemMatches> matches = MatchItems(rpc_->hub->cache(), names_);
       if (!matches.ok()) return matches.status();
-      SetReadings(*rpc_, *matches, response_);
+      SetReadings(*rpc_, *matches, fields_, response_);
       return absl::OkStatus();
     });
   }
@@ -221,6 +228,7 @@ class FreshRead : public std::enable_shared_from_this<FreshRead> {
   const std::shared_ptr<PendingCall> call_;
   v1::GetItemsResponse* const response_;
   const std::vector<std::string> names_;
+  const ReadingFields fields_;
   Mutex mutex_;
   size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
@@ -271,9 +279,11 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
                                      v1::GetItemsResponse* response) override {
     if (!request->has_max_age()) {
       return Answer(rpc_, context, Role::kViewer, [&](const Caller&) {
+        const absl::StatusOr<ReadingFields> fields = ReadFields(request->read_mask());
+        if (!fields.ok()) return fields.status();
         const absl::StatusOr<ItemMatches> matches = Match(*request);
         if (!matches.ok()) return matches.status();
-        SetReadings(rpc_, *matches, response);
+        SetReadings(rpc_, *matches, *fields, response);
         return absl::OkStatus();
       });
     }
@@ -282,11 +292,14 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
           const absl::StatusOr<Duration> max_age =
               ReadDuration(request->max_age(), "max_age", Duration(0), kMaxInterval);
           if (!max_age.ok()) return call->End(max_age.status());
+          const absl::StatusOr<ReadingFields> fields = ReadFields(request->read_mask());
+          if (!fields.ok()) return call->End(fields.status());
           const absl::StatusOr<ItemMatches> matches = Match(*request);
           if (!matches.ok()) return call->End(matches.status());
           const MonoTime deadline =
               std::min(DeadlineOf(rpc_, *context), rpc_.hub->clock().Now() + kRefreshTimeout);
-          std::make_shared<FreshRead>(&rpc_, std::move(call), response, ToVector(request->names()))
+          std::make_shared<FreshRead>(&rpc_, std::move(call), response, ToVector(request->names()),
+                                      *fields)
               ->Run(*matches, *max_age, deadline);
         });
   }
@@ -313,7 +326,7 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
   absl::StatusOr<ItemMatches> Match(const v1::GetItemsRequest& request) const {
     const absl::Status status = CheckNames(request.names_size(), "names");
     if (!status.ok()) return status;
-    return MatchItems(rpc_.hub->cache(), ToVector(request.names()));
+    return MatchItems(rpc_.hub->cache(), request.names());
   }
 
   static absl::StatusOr<ItemWatchOptions> ReadOptions(const v1::WatchItemsRequest& request) {
@@ -321,6 +334,9 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
     if (!status.ok()) return status;
     ItemWatchOptions options;
     options.names = ToVector(request.names());
+    const absl::StatusOr<ReadingFields> fields = ReadFields(request.read_mask());
+    if (!fields.ok()) return fields.status();
+    options.fields = *fields;
     if (request.has_min_interval()) {
       const absl::StatusOr<Duration> interval =
           ReadDuration(request.min_interval(), "min_interval", Duration(0), kMaxInterval);

@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "daemon/rpc/convert.h"
 #include "daemon/rpc/item_query.h"
 
 namespace canhub {
@@ -58,7 +57,7 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
       const auto& [ref, snapshot] = batch_[at_];
       const ItemTable& items = snapshot->items();
       SetReading(snapshot->Read(ref.item), rpc_.hub->cache().DeviceId(ref.device), items, ref.item,
-                 rpc_.simulated[ref.device], time, out->add_readings());
+                 rpc_.simulated[ref.device], time, out->add_readings(), options_.fields);
     }
     out->set_coalesced_count(std::exchange(coalesced_, 0));
     if (at_ == batch_.size()) Clear();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "canhub/v1/item_service.pb.h"
+#include "daemon/rpc/convert.h"
 #include "daemon/rpc/stream.h"
 
 namespace canhub {
@@ -14,6 +15,7 @@ struct ItemWatchOptions {
   std::vector<std::string> names;
   Duration min_interval{0};  // zero: none
   Duration max_interval{0};  // zero: none
+  ReadingFields fields;
 };
 
 // Every match, `synced`, then changes. See MessageSource.

@@ -37,8 +37,8 @@ RpcContext::RpcContext(Hub* hub, RpcHooks hooks, const RpcOptions& options)
       descriptors(options.max_connections_per_identity) {}
 
 absl::StatusOr<std::string> IdentifyCaller(const RpcContext& rpc,
-                                           const grpc::ServerContextBase& call) {
-  const std::string peer = call.peer();
+                                           const grpc::ServerContextBase& call,
+                                           const std::string& peer) {
   std::string identity = rpc.descriptors.IdentityOf(peer);
   if (!identity.empty()) return identity;
   // Connections handed over as descriptors have no certificate; all others may.
@@ -71,13 +71,15 @@ absl::Status RequireRole(const Caller& caller, Role least) {
 
 absl::StatusOr<Caller> Admit(RpcContext& rpc, const grpc::ServerContextBase& call, Role least,
                              Limited limited) {
-  absl::StatusOr<std::string> identity = IdentifyCaller(rpc, call);
+  const std::string peer = call.peer();
+  absl::StatusOr<std::string> identity = IdentifyCaller(rpc, call, peer);
   if (!identity.ok()) return identity.status();
   if (limited == Limited::kYes) {
-    absl::Status admitted = rpc.admission.AdmitCall(*identity, call.peer());
+    absl::Status admitted = rpc.admission.AdmitCall(*identity, peer);
     if (!admitted.ok()) return admitted;
   }
-  Caller caller{*identity, rpc.hub->RoleOf(*identity)};
+  const Role role = rpc.hub->RoleOf(*identity);
+  Caller caller{*std::move(identity), role};
   absl::Status allowed = RequireRole(caller, least);
   if (!allowed.ok()) return allowed;
   return caller;

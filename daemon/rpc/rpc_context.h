@@ -47,9 +47,10 @@ struct RpcContext {
   Worker simulation{64};
 };
 
-// Who makes this call. INTERNAL: gRPC gave no usable peer.
+// Who makes this call, whose peer() is `peer`. INTERNAL: gRPC gave no usable peer.
 absl::StatusOr<std::string> IdentifyCaller(const RpcContext& rpc,
-                                           const grpc::ServerContextBase& call);
+                                           const grpc::ServerContextBase& call,
+                                           const std::string& peer);
 
 enum class Limited { kYes, kNo };
 // Identity, rate limit, least role. PERMISSION_DENIED, RESOURCE_EXHAUSTED.

@@ -41,6 +41,15 @@ ItemTable::ItemTable(std::vector<ItemBlock> blocks) : blocks_(std::move(blocks))
   for (const ItemBlock& block : blocks_) {
     offsets_.push_back(size_);
     size_ += static_cast<ItemId>(block.count) * static_cast<ItemId>(block.specs.size());
+    std::vector<Named>& named = named_.emplace_back();
+    named.reserve(block.specs.size());
+    for (int s = 0; s < static_cast<int>(block.specs.size()); ++s) {
+      named.push_back({block.specs[s].name, s});
+      if (block.specs[s].alias[0] != '\0') named.push_back({block.specs[s].alias, s});
+    }
+    // Of two that are called the same, the first.
+    std::stable_sort(named.begin(), named.end(),
+                     [](const Named& a, const Named& b) { return a.name < b.name; });
   }
 }
 
@@ -105,12 +114,10 @@ std::optional<ItemId> ItemTable::Find(std::string_view name) const {
     } else if (block.count < 1) {
       continue;
     }
-    for (int s = 0; s < static_cast<int>(block.specs.size()); ++s) {
-      const ItemSpec& spec = block.specs[s];
-      if (rest == spec.name || (spec.alias[0] != '\0' && rest == spec.alias)) {
-        return Id(b, instance, s);
-      }
-    }
+    const auto found =
+        std::lower_bound(named_[b].begin(), named_[b].end(), rest,
+                         [](const Named& named, std::string_view n) { return named.name < n; });
+    if (found != named_[b].end() && found->name == rest) return Id(b, instance, found->spec);
   }
   return std::nullopt;
 }

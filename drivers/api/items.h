@@ -84,7 +84,14 @@ class ItemTable {
   ItemId Storage(ItemId id) const;
 
  private:
+  // A name or an alias, without the instance's prefix.
+  struct Named {
+    std::string_view name;
+    int spec;
+  };
+
   std::vector<ItemBlock> blocks_;
+  std::vector<std::vector<Named>> named_;  // by block, in the order of the names
   std::vector<ItemId> offsets_;
   ItemId size_ = 0;
 };

@@ -39,6 +39,9 @@ CanhubCaller::CanhubCaller(std::shared_ptr<grpc::Channel> channel)
         "is_voltage_ramp", "is_trip", "is_emergency_off", "is_external_inhibit", "on"}) {
     many_.add_names(std::string("hv0/ch[0-15].") + item);
   }
+  many_values_ = many_;
+  many_values_.mutable_read_mask()->add_paths("value");
+  many_values_.mutable_read_mask()->add_paths("quality");
 }
 
 v1::GetItemsRequest CanhubCaller::OneRequest() {
@@ -62,9 +65,10 @@ void CanhubCaller::GetOne() {
   Require(items_->GetItems(&context, one_, &readings_), "GetItems");
 }
 
-void CanhubCaller::GetMany() {
+void CanhubCaller::GetMany(Fields fields) {
   grpc::ClientContext context;
-  Require(items_->GetItems(&context, many_, &readings_), "GetItems");
+  Require(items_->GetItems(&context, fields == Fields::kAll ? many_ : many_values_, &readings_),
+          "GetItems");
   if (readings_.readings_size() == kMany) return;
   std::fprintf(stderr, "canhub-load: found %d readings, expected %d\n", readings_.readings_size(),
                kMany);

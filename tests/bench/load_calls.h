@@ -33,8 +33,10 @@ class CanhubCaller {
   int64_t Set();
   // One reading by its name.
   void GetOne();
-  // 16 items of 16 channels, by 16 patterns.
-  void GetMany();
+  // 16 items of 16 channels, by 16 patterns: all fields of the readings, or their values and
+  // qualities.
+  enum class Fields { kAll, kValues };
+  void GetMany(Fields fields);
   static v1::GetItemsRequest OneRequest();
 
  private:
@@ -44,7 +46,7 @@ class CanhubCaller {
   v1::SetVoltageRequest set_;
   v1::SetVoltageResponse receipt_;
   const v1::GetItemsRequest one_ = OneRequest();
-  v1::GetItemsRequest many_;
+  v1::GetItemsRequest many_, many_values_;
   v1::GetItemsResponse readings_;
 };
 

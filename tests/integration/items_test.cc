@@ -20,6 +20,9 @@ class ItemsRpcTest : public testing::Test {
     v1::GetItemsRequest request;
     for (const std::string& name : names) request.add_names(name);
     if (max_age_s >= 0) request.mutable_max_age()->set_seconds(max_age_s);
+    return GetBy(request);
+  }
+  grpc::Status GetBy(const v1::GetItemsRequest& request) {
     got_.Clear();
     return lab_.Call([&](auto* context, auto done) {
       lab_.items->async()->GetItems(context, &request, &got_, done);
@@ -55,6 +58,18 @@ TEST_F(ItemsRpcTest, ReadsByNamePatternAndVendorName) {
   EXPECT_EQ(got_.readings_size(), 32);
   ASSERT_TRUE(Get({"hv0/ch3.Status.voltageMeasure"}).ok());
   EXPECT_EQ(got_.readings(0).name(), "hv0/ch3.voltage_measure");
+}
+
+TEST_F(ItemsRpcTest, AReadMaskNamesTheFieldsOfCachedAndFreshReadings) {
+  for (const bool fresh : {false, true}) {
+    v1::GetItemsRequest request;
+    request.add_names("hv0/ch3.voltage_set");
+    request.mutable_read_mask()->add_paths("quality");
+    if (fresh) request.mutable_max_age();
+    ASSERT_TRUE(GetBy(request).ok());
+    ASSERT_EQ(got_.readings_size(), 1);
+    EXPECT_EQ(got_.readings(0).ShortDebugString(), "quality: QUALITY_GOOD");
+  }
 }
 
 TEST_F(ItemsRpcTest, MaxAgeReadsFromTheDevice) {
@@ -184,6 +199,14 @@ TEST_F(WatchItemsTest, SendsTheStateThenSyncedThenChanges) {
     return last.readings_size() > 0 && last.readings(0).name() == "hv0/ch5.voltage_set" &&
            last.readings(0).value().number() == 321;
   }));
+}
+
+TEST_F(WatchItemsTest, AReadMaskNamesTheFields) {
+  v1::WatchItemsRequest request = Names("hv0/ch5.voltage_set");
+  request.mutable_read_mask()->add_paths("name");
+  auto watch = Watch(request);
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch->synced(); }));
+  EXPECT_EQ(watch->messages()[0].readings(0).ShortDebugString(), "name: \"hv0/ch5.voltage_set\"");
 }
 
 TEST_F(WatchItemsTest, MinIntervalHoldsMessagesBack) {
