@@ -13,11 +13,12 @@
 namespace canhub {
 namespace {
 
-// After changes were handed out, the hub lets this pass before it does so again: a hundred
-// thousand commits a second then cost a thousand turns, not as many wake-ups. The first change
-// after a quiet time goes out at once, and a consumer that keeps up takes what has come in by
-// itself (Pull).
-constexpr Duration kGather = std::chrono::milliseconds(1);
+// After changes were handed out, the hub pauses for this many times as long as that took, before it
+// does so again: it takes a third of a core at most, whatever devices change and however many
+// watch. The first change after a quiet time goes out at once, and a consumer that keeps up takes
+// what has come in by itself (Pull).
+constexpr int kPauseFactor = 2;
+constexpr Duration kLongestPause = std::chrono::milliseconds(1);
 // How often a device is searched for readings whose time is over, at most. With it, and one late
 // turn, watchers know within 100 ms.
 constexpr Duration kSweepPeriod = std::chrono::milliseconds(50);
@@ -548,8 +549,12 @@ MonoTime WatchHub::RunUntil(MonoTime now) {
   }
   for (const std::shared_ptr<Watcher>& watcher : ready) watcher->CallIfReady();
 
+  // On a clock that stands still there is none: the next change wakes.
+  const MonoTime done = impl.cache->clock().Now();
+  const Duration pause = std::min(kLongestPause, kPauseFactor * (done - now));
+  busy &= pause > Duration(0);
   impl.gathering.store(busy);
-  if (busy) return std::min(next, now + kGather);
+  if (busy) return std::min(next, done + pause);
   // Whatever was posted before `gathering` was cleared woke nobody.
   return impl.notices.load() != nullptr || impl.any_overflow.load() ? now : next;
 }

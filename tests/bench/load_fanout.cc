@@ -17,7 +17,7 @@ constexpr int kItems = 64;
 constexpr int64_t kSettleNs = 300'000'000;
 constexpr int64_t kPatienceNs = 20'000'000'000;
 // Beyond what any stream carries a source only takes time away from the streams.
-constexpr double kFastestSourceHz = 250'000;
+constexpr double kFastestSourceHz = 20000;
 
 struct Flow {
   double per_second = 0, slowest_over_mean = 0;
@@ -80,7 +80,7 @@ void RunFanout(const Settings& settings, Report* report) {
           return Count(settings, &streams);
         };
         const auto run_hub = [&](double floor_per_second) {
-          source.SetRate(std::min(kFastestSourceHz, 1.2 * floor_per_second / subscribers));
+          source.SetRate(std::min(kFastestSourceHz, floor_per_second / subscribers));
           Flow flow;
           {
             Subscribers streams(to_hub, subscribers, "/canhub.v1.ItemService/WatchItems", request);
