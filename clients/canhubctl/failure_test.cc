@@ -41,7 +41,8 @@ TEST(Failure, IsAnObjectForPrograms) {
   EXPECT_EQ(json["error"]["exit_code"], 3);
 }
 TEST(Failure, BytesThatAreNoTextDoNotBreakTheObject) {
-  EXPECT_NO_THROW(nlohmann::json::parse(FailureJson(FailureFromStatus({grpc::ABORTED, "\xff"}))));
+  const std::string text = FailureJson(FailureFromStatus({grpc::ABORTED, "\xff"}));
+  EXPECT_TRUE(nlohmann::json::accept(text)) << text;
 }
 TEST(Failure, GarbledDetailsAreIgnored) {
   EXPECT_EQ(FailureFromStatus({grpc::ABORTED, "x", "\xff\xff"}).reason, "");

@@ -133,7 +133,8 @@ class FakeDriver final : public Driver {
     tx.frame =
         MakeFrame(0x300 + address_,
                   {writes != nullptr ? kWrite : kAction,
-                   static_cast<uint8_t>(writes != nullptr ? (*writes)[0].value.AsNumber() : 0)});
+                   static_cast<uint8_t>(
+                       writes != nullptr ? static_cast<int>((*writes)[0].value.AsNumber()) : 0)});
     tx.urgency = command.urgency;
     tx.guard = command.guard;
     tx.tag = command.id;

@@ -327,8 +327,8 @@ TEST(HubThreadTest, HoldMeansThatNothingIsSentAtShutdown) {
 
 TEST(HubThreadTest, S04_AHungDeviceIsNamed) {
   const RealClock clock;
+  Doorbell hanging, release;  // outlive the threads
   Lab lab(&clock, "hold");
-  Doorbell hanging, release;
   {
     const std::lock_guard lock(lab.controls[0]->mutex);
     lab.controls[0]->on_frame = [&] {
@@ -353,8 +353,8 @@ TEST(HubThreadTest, S04_AHungDeviceIsNamed) {
 
 TEST(HubThreadTest, S04_ASharedThreadThatHangsIsNamed) {
   const RealClock clock;
+  Doorbell hanging, release;  // outlive the threads
   Lab lab(&clock, "hold");
-  Doorbell hanging, release;
   ASSERT_TRUE(lab.hub->StartThreads().ok());
   // Called on the watches' thread: nobody answers, so not at once.
   lab.hub->WaitReady(clock.Now() + milliseconds(1), [&](const std::vector<std::string>&) {

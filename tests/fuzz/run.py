@@ -11,7 +11,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build/fuzz"
+BUILD = ROOT / "build/asan"
+FOUND = ROOT / "build/fuzz"
 MOST_FILES, MOST_BYTES = 200, 300_000  # of a corpus in the tree
 # One input may take so long and so much, in seconds and MB: more is a find.
 LIMITS = ["-timeout=10", "-rss_limit_mb=2560", "-max_len=4096"]
@@ -40,7 +41,7 @@ def dictionary(corpus):
 
 def run(name, corpus, seconds):
     """One target for so long; a row of the table, and what to print about a crash."""
-    found, crashes = BUILD / "corpus" / name, BUILD / "crashes" / name
+    found, crashes = FOUND / "corpus" / name, FOUND / "crashes" / name
     found.mkdir(parents=True, exist_ok=True)
     crashes.mkdir(parents=True, exist_ok=True)
     if not files(corpus):
@@ -85,13 +86,13 @@ def describe_crash(name, text, log):
 def keep(name, corpus):
     """A small set of inputs that reaches the same edges, out of the tree's and what was found. How
     often an edge is passed does not count: that would keep several times as many."""
-    fresh = BUILD / "minimised" / name
+    fresh = FOUND / "minimised" / name
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     corpus.mkdir(parents=True, exist_ok=True)
     # A file that reproduces a bug stays, whatever it adds: it has a name of its own (README.md).
     bugs = [path for path in files(corpus) if path.name.startswith("bug-")]
-    others = BUILD / "corpus" / name
+    others = FOUND / "corpus" / name
     others.mkdir(parents=True, exist_ok=True)
     subprocess.run([binary(name), "-merge=1", "-use_counters=0", *LIMITS, fresh, corpus, others], env=ENVIRONMENT, cwd=fresh.parent,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
