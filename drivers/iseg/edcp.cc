@@ -77,13 +77,14 @@ uint32_t GetUnsigned(std::span<const uint8_t> bytes) {
   return value;
 }
 
-// The shortest decimal that rounds to the same binary32.
+// The shortest decimal that rounds to the same binary32. That of the largest is a little beyond it.
 double ShortestDecimal(float f) {
   char buffer[32];
   const auto written = std::to_chars(buffer, buffer + sizeof buffer, f);
   double d = f;
   std::from_chars(buffer, written.ptr, d);
-  return d;
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return std::clamp(d, -kLargest, kLargest);
 }
 
 absl::StatusOr<double> DecodeR4(std::span<const uint8_t> bytes) {

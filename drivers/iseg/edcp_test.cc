@@ -1,5 +1,6 @@
 #include "drivers/iseg/edcp.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -356,6 +357,15 @@ TEST(Filter, PassesTheDeviceAlone) {
   EXPECT_FALSE(filter.Matches(*ParseFrame("610#10007701")));
   EXPECT_FALSE(filter.Matches(*ParseFrame("00001210#10007701")));
   EXPECT_TRUE(DeviceFilter(kSlaveModule).Matches(*ParseFrame("00001228#10007701")));
+}
+
+TEST(DecodeValue, TheLargestNumberCanBeSentAgain) {
+  const std::vector<uint8_t> bytes = {0xFF, 0x7F, 0xFF, 0xFF};
+  const absl::StatusOr<WireValue> decoded = DecodeValue(WireType::kR4, bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  const absl::StatusOr<WireBytes> again = EncodeValue(WireType::kR4, decoded->value);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(std::ranges::equal(again->view(), bytes));
 }
 
 TEST(Encode, RefusesWhatDoesNotFit) {
