@@ -44,8 +44,9 @@ constexpr Duration kAnswerTime = milliseconds(10);
 constexpr Duration kClockPeriod = milliseconds(100);
 // A frame that has been in the kernel for so long is worth telling of.
 constexpr Duration kStuckAfter = seconds(1);
-// A thread that sleeps for so much longer than it wanted hangs, and nobody looks after the line.
-constexpr Duration kOverslept = milliseconds(500);
+// The echo of a sender's frame wakes the bus's thread. One that has not turned for so long after
+// it hangs, or has no time: senders leave their frames to it.
+constexpr Duration kEchoWakes = milliseconds(100);
 
 // Bits of the longest frame with all stuff bits (ISO 11898-1): what a full queue moves on in.
 constexpr int64_t kLongestFrameBits = 160;
@@ -131,6 +132,7 @@ void SocketCanBus::Run() {
   now_ = clock_.Now();
   while (!stop_.load(std::memory_order_acquire)) {
     turns_.Begin(now_);
+    turned_ = true;
     MaintainLinkSocket(now_);
     MaintainSocket(now_);
     PublishState();
@@ -540,8 +542,15 @@ void SocketCanBus::WriteFrames() {
 
 // On a sender's thread.
 bool SocketCanBus::WriteDirectly() {
+  if (!socket_.ok()) return false;
   // Senders do not do the work of a thread that hangs: its bus falls silent (S04).
-  if (!socket_.ok() || clock_.Now() > asleep_until_ + kOverslept) return false;
+  const MonoTime now = clock_.Now();
+  if (turned_) {
+    turned_ = false;
+    first_direct_ = now;
+  } else if (now > first_direct_ + kEchoWakes) {
+    return false;
+  }
   // What came in goes first, as on the thread: it may tell of a bus-off (S02).
   if (!ReadSocket()) now_ = clock_.Now();
   WriteFrames();

@@ -122,6 +122,8 @@ class SocketCanBus final : public CanBus {
   // The wall clock's time at a moment of ours, good until wall_until_.
   WallTime wall_{};
   MonoTime wall_time_{}, wall_until_{};
+  bool turned_ = true;       // the thread, since first_direct_
+  MonoTime first_direct_{};  // a sender's first write since then
   MonoTime asleep_until_{};  // when the thread looks at everything again, at the latest
   uint32_t kernel_drops_ = 0;
   std::string logged_;

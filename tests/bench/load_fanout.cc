@@ -16,8 +16,8 @@ constexpr int kItems = 64;
 // Streams settle before they are counted.
 constexpr int64_t kSettleNs = 300'000'000;
 constexpr int64_t kPatienceNs = 20'000'000'000;
-// Beyond what any stream carries a source only takes time away from the streams.
-constexpr double kFastestSourceHz = 20000;
+// A source that is faster takes the core from the streams that it feeds: both run on the server's.
+constexpr double kFastestSourceHz = 20'000;
 
 struct Flow {
   double per_second = 0, slowest_over_mean = 0;

@@ -58,27 +58,19 @@ def hold_until_restarted(thread):
     return held_at, ended_at
 
 
-def seconds_from_restart_to_answer(service):
+def test_kill_9_it_serves_again_within_2_s_of_the_restart(lab, record_property):
+    service = lab()
+    service.start()
     client = Process([sys.executable, "-c", CALL_UNTIL_ANSWERED, service.address], "client", stdin=subprocess.PIPE)
     client.wait_for_line("^ready$", 60)
     os.kill(main_pid(), signal.SIGKILL)
     client.popen.stdin.write("go\n")
     client.popen.stdin.flush()
     served = float(client.wait_for_line(r"^answered at ([\d.]+)$", 60).group(1))
-    return served - int(prop("ExecMainStartTimestampMonotonic")) / 1e6
-
-
-def test_kill_9_it_serves_again_within_2_s_of_the_restart(lab, record_property):
-    service = lab()
-    service.start()
-    # A host that is busy just then makes one start slow; a daemon that is slow is so every time.
-    tries = []
-    while len(tries) < 3 and min(tries, default=3) > 2:
-        wait_for("the unit", lambda: prop("ActiveState") == "active")
-        tries.append(round(seconds_from_restart_to_answer(service), 3))
-        assert prop("NRestarts") == str(len(tries))
-    record_property("serving_after_restart_s", tries)
-    assert min(tries) <= 2, tries
+    assert prop("NRestarts") == "1"
+    started = int(prop("ExecMainStartTimestampMonotonic")) / 1e6
+    record_property("serving_after_restart_s", round(served - started, 3))
+    assert served - started <= 2
 
 
 def test_kill_9_s01_nothing_is_sent_that_nobody_asked_for(lab, witness):
@@ -147,8 +139,7 @@ def test_s04_a_bus_that_hangs_is_restarted_by_the_watchdog(lab, witness):
     held_at, ended_at = hold_until_restarted(thread_id(main_pid(), "can0"))
     assert "bus can0 hangs; the watchdog is not fed" in journal()
     assert 5 <= ended_at - held_at < 15
-    # It wanted to wake within 1 s, and half a second later its senders write nothing for it.
-    assert not [f for f in line.frames(since=held_at + 2) if f.own and f.time < ended_at - 0.5]
+    assert not [f for f in line.frames(since=held_at + 0.5) if f.own and f.time < ended_at - 0.5]
 
 
 def test_stop_s05_makes_the_devices_safe_before_it_ends(lab, witness):
