@@ -35,6 +35,7 @@ Lab::~Lab() { Shutdown(Duration(0)); }
 absl::Status Lab::OpenStore(const Config& config) {
   audit_ = options_.audit;
   alarm_store_ = options_.alarm_store;
+  device_values_ = options_.device_values;
   if (audit_ != nullptr && alarm_store_ != nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<Store>> store =
       Store::Open({.directory = config.state_directory}, clock_);
@@ -43,6 +44,7 @@ absl::Status Lab::OpenStore(const Config& config) {
   for (const std::string& note : store_->notes()) Log(LogLevel::kWarning, note);
   audit_ = &store_->audit();
   alarm_store_ = &store_->alarms();
+  device_values_ = &store_->device_values();
   return absl::OkStatus();
 }
 
@@ -134,10 +136,13 @@ absl::Status Lab::MakeSimulators(const Config& config) {
 absl::Status Lab::MakeHub(const Config& config, std::vector<BusSetup> setups) {
   std::vector<DeviceSetup> devices;
   for (const DeviceEntry& device : config.devices) {
+    // On a simulated line nothing is real, whatever answers: a unit behind a simulated gateway.
+    const bool simulated =
+        device.simulate || config.FindBus(device.bus)->type == BusType::kSimulated;
     devices.push_back({.config = device.config,
                        .driver = device.driver,
                        .bus_id = device.bus,
-                       .simulated = device.simulate,
+                       .simulated = simulated,
                        .on_lease_lost = device.on_lease_lost,
                        .on_shutdown = device.on_shutdown,
                        .require_lease = device.require_lease,
@@ -146,6 +151,10 @@ absl::Status Lab::MakeHub(const Config& config, std::vector<BusSetup> setups) {
   HubOptions options;
   options.access = config.access.Rules();
   options.realtime_priority = config.realtime.priority;
+  options.device_values = device_values_;
+  for (const GroupConfig& group : config.groups) {
+    options.groups.push_back({group.id, group.devices, group.on_failure});
+  }
   options.log = [this](LogLevel level, const std::string& device_id, std::string_view text) {
     Log(level, device_id + ": " + std::string(text));
   };

@@ -29,6 +29,8 @@ struct LabOptions {
   // Both or none. nullptr: a store in the configuration's state directory. They outlive the lab.
   AuditLog* audit = nullptr;
   AlarmStore* alarm_store = nullptr;
+  // Only with these two. nullptr then: what drivers keep ends with the lab.
+  DeviceValueStore* device_values = nullptr;
   // The noise of the simulators repeats with it.
   uint64_t seed = 1;
   // Buses that the caller has, by id, instead of the ones that the configuration describes. The lab
@@ -110,6 +112,7 @@ class Lab {
   std::unique_ptr<Store> store_;
   AuditLog* audit_ = nullptr;
   AlarmStore* alarm_store_ = nullptr;
+  DeviceValueStore* device_values_ = nullptr;
   std::vector<Line> lines_;
   std::vector<std::pair<std::string, std::shared_ptr<SocketCanBus>>> socketcan_;  // by bus
   std::vector<std::shared_ptr<SocketcandClient>> socketcand_;

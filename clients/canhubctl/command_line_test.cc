@@ -101,7 +101,7 @@ TEST_F(CommandTree, EveryExampleParses) {
         words.push_back(word);
         word.clear();
         if (example.compare(i, 3, "   ") == 0) break;
-      } else if ((c == '|' || c == '>' || c == '&') && !quoted) {
+      } else if ((c == '|' || c == '<' || c == '>' || c == '&') && !quoted) {
         break;
       } else {
         word += c;

@@ -18,7 +18,8 @@ void DropTextTypes(CLI::App& app) {
 void BuildCommandTree(CLI::App& app, Session& session) {
   GlobalOptions& options = session.options;
   app.description(
-      "Shows and commands the devices of a canhubd: high-voltage supplies and whatever else is on "
+      "Shows and commands the devices of a canhubd: high-voltage supplies, power converters and "
+      "whatever else is on "
       "its CAN buses.");
   app.footer(
       std::string("Start with:\n"
@@ -26,6 +27,7 @@ void BuildCommandTree(CLI::App& app, Session& session) {
                   "  canhubctl items hv0                     what it lets you read or set\n"
                   "  canhubctl watch 'hv0/ch3.*_measure'     live\n"
                   "  canhubctl hv set hv0 3 1000V            the typed way\n"
+                  "  canhubctl pcs set pcs1 cccv 400 -50 5   of each kind\n"
                   "  canhubctl COMMAND --help                examples for each command\n\n") +
       kExitCodeHelp + "\nEnvironment: CANHUB_ADDRESS, CANHUB_LEASE, NO_COLOR.\n");
   app.require_subcommand(1);
@@ -78,11 +80,14 @@ void BuildCommandTree(CLI::App& app, Session& session) {
   AddItemCommands(app, session);
   AddWatchCommand(app, session);
   AddHvCommands(app, session);
+  AddPcsCommands(app, session);
+  AddStuderCommands(app, session);
   AddAlarmCommands(app, session);
   AddLeaseCommands(app, session);
   AddBusCommands(app, session);
   AddSimCommands(app, session);
   AddAuditCommand(app, session);
+  AddDbcCommands(app, session);
   AddCompletionCommand(app, session);
   DropTextTypes(app);
 }

@@ -24,6 +24,8 @@ struct WatchArguments {
   uint64_t count = 0;
 };
 
+constexpr char kDuration[] = "--duration";
+
 // The readings of a live table, in the order in which they first came.
 class Board {
  public:
@@ -68,7 +70,9 @@ std::string ChooseFormat(const WatchArguments& arguments, const Output& output) 
 bool ReadDuration(Session& session, const char* option, const std::string& text,
                   std::optional<std::chrono::nanoseconds>* field, ExitCode* exit_code) {
   if (text.empty()) return true;
-  const Parsed<std::chrono::nanoseconds> duration = ParseDuration(text);
+  // A recording's length is in seconds where nothing else is said.
+  const bool bare = std::string_view(option) == kDuration && ParseQuantity(text, "").ok();
+  const Parsed<std::chrono::nanoseconds> duration = ParseDuration(bare ? text + "s" : text);
   if (!duration.ok()) {
     *exit_code = session.Usage(std::string(option) + ": " + duration.error());
     return false;
@@ -87,7 +91,7 @@ ExitCode Watch(Session& session, const WatchArguments& arguments) {
   ExitCode bad = ExitCode::kOk;
   if (!ReadDuration(session, "--interval", arguments.interval, &interval, &bad) ||
       !ReadDuration(session, "--every", arguments.every, &every, &bad) ||
-      !ReadDuration(session, "--duration", arguments.duration, &duration, &bad)) {
+      !ReadDuration(session, kDuration, arguments.duration, &duration, &bad)) {
     return bad;
   }
   // Faster than this nobody reads a table.
@@ -164,6 +168,7 @@ void AddWatchCommand(CLI::App& app, Session& session) {
       "canhubctl watch 'hv0/ch[0-3].*_measure'\n"
       "canhubctl watch hv0/ch3.voltage_measure --duration 10s\n"
       "canhubctl watch 'hv0/ch*.voltage_measure' --every 1s --out scan.csv\n"
+      "canhubctl watch 'pcs1/dc_*' --format jsonl --out run.jsonl --duration 10\n"
       "canhubctl watch 'hv0/ch*.is_trip' --json | jq .name");
   auto arguments = std::make_shared<WatchArguments>();
   session.Hint(command->add_option("names", arguments->names, "items or patterns")->required(),
@@ -175,7 +180,7 @@ void AddWatchCommand(CLI::App& app, Session& session) {
   command
       ->add_option("--every", arguments->every, "every reading at least this often, changed or not")
       ->type_name("DURATION");
-  command->add_option("--duration", arguments->duration, "end after this time")
+  command->add_option(kDuration, arguments->duration, "end after this time; a bare number: seconds")
       ->type_name("DURATION");
   command
       ->add_option("--count", arguments->count, "end after so many lines, or redraws of the table")

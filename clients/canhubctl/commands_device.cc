@@ -80,6 +80,12 @@ ExitCode Devices(Session& session) {
                   device.lease_holder(), note});
   }
   output.out() << table.ToString();
+  for (const v1::DeviceGroup& group : response.groups()) {
+    std::string members;
+    for (const std::string& id : group.device_ids()) members += (members.empty() ? "" : ", ") + id;
+    output.Line("group " + group.group_id() + ": " + members +
+                "; when one fails: " + group.on_failure());
+  }
   return ExitCode::kOk;
 }
 

@@ -10,30 +10,12 @@ What it shows: a lease that is kept alive by a thread (if this script dies, the 
 itself), commands that return at the end of the ramp, readings with their quality, and what an error says.
 """
 import argparse
-import pathlib
 import sys
-import tempfile
 import threading
 
 import grpc
-from grpc_tools import protoc
 
-PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
-
-
-def generate_stubs():
-    """Python modules for all of canhub.v1, in a temporary folder on the import path."""
-    folder = tempfile.TemporaryDirectory(prefix="canhub-stubs-")
-    files = [str(p.relative_to(PROTO)) for p in [*PROTO.glob("canhub/v1/*.proto"), *PROTO.glob("google/rpc/*.proto")]]
-    well_known = pathlib.Path(protoc.__file__).parent / "_proto"
-    if protoc.main(["protoc", f"-I{PROTO}", f"-I{well_known}", f"--python_out={folder.name}",
-                    f"--grpc_python_out={folder.name}", *files]) != 0:
-        sys.exit("the stubs could not be generated from " + str(PROTO))
-    sys.path.insert(0, folder.name)
-    return folder  # the folder lives as long as this object
-
-
-stubs = generate_stubs()
+import stubs  # noqa: F401: makes the modules of canhub.v1
 from canhub.v1 import common_pb2, high_voltage_service_pb2 as hv, lease_service_pb2 as leases  # noqa: E402
 from canhub.v1.high_voltage_service_pb2_grpc import HighVoltageServiceStub  # noqa: E402
 from canhub.v1.lease_service_pb2_grpc import LeaseServiceStub  # noqa: E402

@@ -83,6 +83,14 @@ struct DeviceEntry {
   double poll_weight = 1;
 };
 
+// Devices that are commanded together.
+struct GroupConfig {
+  std::string id;
+  std::vector<std::string> devices;  // all of one driver
+  std::string on_failure;            // safe action of that driver on the others, or "hold"
+  friend bool operator==(const GroupConfig&, const GroupConfig&) = default;
+};
+
 struct Config {
   std::string file;  // as it was named
   std::vector<ListenConfig> listen;
@@ -96,6 +104,7 @@ struct Config {
   RpcConfig rpc;
   std::vector<BusConfig> buses;      // in the order of the file
   std::vector<DeviceEntry> devices;  // in the order of the file
+  std::vector<GroupConfig> groups;   // in the order of the file
 
   const BusConfig* FindBus(std::string_view id) const;
   const DeviceEntry* FindDevice(std::string_view id) const;

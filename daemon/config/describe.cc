@@ -21,7 +21,7 @@ std::string_view UnitOf(const ParameterSpec& spec) {
   return spec.type == ParameterType::kDuration ? "s" : spec.unit;
 }
 
-std::string FormOf(const ParameterSpec& spec) {
+std::string TypeOf(const ParameterSpec& spec) {
   switch (spec.type) {
     case ParameterType::kFlag:
       return "`true`, `false`";
@@ -33,6 +33,10 @@ std::string FormOf(const ParameterSpec& spec) {
       return "time";
     case ParameterType::kText:
       return "text";
+    case ParameterType::kItem:
+      return "item of another device, `bat0/pack.voltage`";
+    case ParameterType::kFile:
+      return "path";
     case ParameterType::kChoice: {
       std::string text;
       for (const char* choice : spec.choices) {
@@ -42,6 +46,10 @@ std::string FormOf(const ParameterSpec& spec) {
     }
   }
   return "";
+}
+
+std::string FormOf(const ParameterSpec& spec) {
+  return TypeOf(spec) + (spec.may_be_none ? ", or `none`" : "");
 }
 
 std::string RangeOf(const ParameterSpec& spec) {

@@ -1,6 +1,10 @@
 // devices: what a driver's description says about its keys is all that is known of it here.
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <tuple>
 
 #include "daemon/config/quantity.h"
@@ -10,14 +14,15 @@ namespace canhub {
 namespace {
 
 constexpr char kHold[] = "hold";
+constexpr uintmax_t kMostFileBytes = uintmax_t{16} << 20;
+constexpr char kItemForm[] = "an item of another device, \"bat0/pack.voltage\"";
 
-std::vector<std::string> SafeActions(const DriverInfo& driver) {
-  std::vector<std::string> names = {kHold};
-  for (const ActionSpec& action : driver.actions) {
-    if (action.safe) names.emplace_back(action.name);
-  }
-  return names;
-}
+// A parameter that names an item of another device, which may stand further down in the file.
+struct ItemReference {
+  int line;
+  std::string path, owner, text;
+};
+using ItemReferences = std::vector<ItemReference>;
 
 // What a key's absence is reported with.
 std::string Form(const ParameterSpec& spec) {
@@ -41,12 +46,42 @@ std::string Form(const ParameterSpec& spec) {
     case ParameterType::kChoice:
       form = JoinNames({spec.choices.begin(), spec.choices.end()});
       break;
+    case ParameterType::kItem:
+      form = kItemForm;
+      break;
+    case ParameterType::kFile:
+      form = "a path";
+      break;
   }
   return *spec.description == '\0' ? form : form + " (" + spec.description + ")";
 }
 
-void ReadParameters(const DriverInfo& driver, MapReader& map, DeviceConfig* config,
-                    Problems* problems) {
+// What a file holds that a parameter names; a report when it cannot be had.
+std::shared_ptr<const std::string> ReadNamedFile(const std::string& name, const std::string& folder,
+                                                 int line, std::string_view path,
+                                                 Problems* problems) {
+  const std::filesystem::path file =
+      (std::filesystem::path(folder) / std::filesystem::path(name)).lexically_normal();
+  const auto refuse = [&](const std::string& why) {
+    problems->Add(line, path, file.string() + ": " + why,
+                  "a file that can be read, of at most 16 MiB");
+    return nullptr;
+  };
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    return refuse(std::filesystem::exists(file, error) ? "no ordinary file" : "no such file");
+  }
+  if (std::filesystem::file_size(file, error) > kMostFileBytes || error) {
+    return refuse(error ? error.message() : "more than 16 MiB");
+  }
+  std::ifstream stream(file, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  if (!stream || text.size() > kMostFileBytes) return refuse("cannot be read");
+  return std::make_shared<const std::string>(std::move(text));
+}
+
+void ReadParameters(const DriverInfo& driver, MapReader& map, const std::string& folder,
+                    DeviceConfig* config, ItemReferences* references, Problems* problems) {
   for (const ParameterSpec& spec : driver.parameters) {
     const YamlNode* node =
         spec.default_text == nullptr ? map.Need(spec.name, Form(spec)) : map.Find(spec.name);
@@ -56,15 +91,45 @@ void ReadParameters(const DriverInfo& driver, MapReader& map, DeviceConfig* conf
     if (node == nullptr) {
       if (spec.default_text == nullptr) continue;
       // An empty default is a text nobody gave.
-      if (spec.type == ParameterType::kText && default_node.text.empty()) {
+      if ((spec.type == ParameterType::kText || spec.type == ParameterType::kItem ||
+           spec.type == ParameterType::kFile) &&
+          default_node.text.empty()) {
         config->parameters.insert_or_assign(spec.name, Value::Text(""));
         continue;
       }
       node = &default_node;
     }
     if (std::optional<Value> value = ReadParameter(spec, *node, map.PathOf(spec.name), problems)) {
+      if (spec.type == ParameterType::kItem) {
+        references->push_back({node->line, map.PathOf(spec.name), config->id, value->text()});
+      }
+      if (spec.type == ParameterType::kFile) {
+        if (auto file =
+                ReadNamedFile(value->text(), folder, node->line, map.PathOf(spec.name), problems)) {
+          config->files.insert_or_assign(spec.name, std::move(file));
+        }
+      }
       config->parameters.insert_or_assign(spec.name, *std::move(value));
     }
+  }
+}
+
+// Whether the device that is named exists; which items it has, only it can tell when it runs.
+void CheckReference(const ItemReference& reference, const std::vector<std::string>& devices,
+                    Problems* problems) {
+  const size_t slash = reference.text.find('/');
+  const std::string device = reference.text.substr(0, slash);
+  std::vector<std::string> others = devices;
+  std::erase(others, reference.owner);
+  if (slash == std::string::npos || slash + 1 == reference.text.size()) {
+    problems->Add(reference.line, reference.path, Quote(reference.text), kItemForm);
+  } else if (device == reference.owner) {
+    problems->Add(reference.line, reference.path, Quote(reference.text) + ", an item of its own",
+                  kItemForm);
+  } else if (std::find(others.begin(), others.end(), device) == others.end()) {
+    problems->Add(reference.line, reference.path,
+                  "the device " + Quote(device) + Suggestion(device, others),
+                  "one of devices: " + JoinNames(others));
   }
 }
 
@@ -103,7 +168,8 @@ struct AddressOwner {
 };
 
 void ReadDevice(const YamlNode::Entry& entry, std::span<const DriverInfo* const> drivers,
-                std::map<AddressKey, AddressOwner>* addresses, Config* config, Problems* problems) {
+                const std::string& folder, std::map<AddressKey, AddressOwner>* addresses,
+                ItemReferences* references, Config* config, Problems* problems) {
   const std::string path = "devices." + entry.key;
   if (CheckId(entry, path, problems) && config->FindBus(entry.key) != nullptr) {
     problems->Add(entry.line, path, "the id of a bus", "an id that only this device has");
@@ -138,7 +204,7 @@ void ReadDevice(const YamlNode::Entry& entry, std::span<const DriverInfo* const>
   // Which other keys there are, only the driver knows.
   if (!driver_index) return;
   device.driver = drivers[*driver_index];
-  ReadParameters(*device.driver, map, &device.config, problems);
+  ReadParameters(*device.driver, map, folder, &device.config, references, problems);
   ReadLimits(*device.driver, map, &device.config, problems);
   device.on_lease_lost = ReadSafeAction(*device.driver, map, "on_lease_lost",
                                         device.driver->default_safe_action, problems);
@@ -171,9 +237,20 @@ void ReadDevice(const YamlNode::Entry& entry, std::span<const DriverInfo* const>
 
 }  // namespace
 
+std::vector<std::string> SafeActions(const DriverInfo& driver) {
+  std::vector<std::string> names = {kHold};
+  for (const ActionSpec& action : driver.actions) {
+    if (action.safe) names.emplace_back(action.name);
+  }
+  return names;
+}
+
 std::optional<Value> ReadParameter(const ParameterSpec& spec, const YamlNode& node,
                                    std::string_view path, Problems* problems) {
   const Bounds bounds{spec.minimum, spec.maximum, ""};
+  if (spec.may_be_none && node.kind == YamlNode::Kind::kScalar && node.text == "none") {
+    return Value();
+  }
   switch (spec.type) {
     case ParameterType::kFlag:
       if (const auto flag = ReadFlag(node, path, problems)) return Value::Flag(*flag);
@@ -196,6 +273,12 @@ std::optional<Value> ReadParameter(const ParameterSpec& spec, const YamlNode& no
     case ParameterType::kText:
       if (const auto text = ReadText(node, path, problems)) return Value::Text(*text);
       break;
+    case ParameterType::kFile:
+      if (const auto text = ReadText(node, path, problems, "a path")) return Value::Text(*text);
+      break;
+    case ParameterType::kItem:
+      if (const auto text = ReadText(node, path, problems, kItemForm)) return Value::Text(*text);
+      break;
     case ParameterType::kChoice: {
       const std::vector<std::string> names(spec.choices.begin(), spec.choices.end());
       if (const auto choice = ReadChoice(node, path, names, problems)) {
@@ -207,16 +290,20 @@ std::optional<Value> ReadParameter(const ParameterSpec& spec, const YamlNode& no
   return std::nullopt;
 }
 
-void ReadDevices(MapReader& root, std::span<const DriverInfo* const> drivers, Config* config,
-                 Problems* problems) {
+void ReadDevices(MapReader& root, std::span<const DriverInfo* const> drivers,
+                 const std::string& folder, Config* config, Problems* problems) {
   const YamlNode* node = root.Need("devices", "a map of devices");
   if (node == nullptr) return;
   MapReader map(*node, "devices", problems);
   if (!map.valid()) return;
   std::map<AddressKey, AddressOwner> addresses;
+  ItemReferences references;
+  std::vector<std::string> names;
   for (const YamlNode::Entry& entry : node->entries) {
-    ReadDevice(entry, drivers, &addresses, config, problems);
+    ReadDevice(entry, drivers, folder, &addresses, &references, config, problems);
+    names.push_back(entry.key);
   }
+  for (const ItemReference& reference : references) CheckReference(reference, names, problems);
 }
 
 }  // namespace canhub

@@ -1,6 +1,8 @@
 #include "daemon/config/diff.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <functional>
 #include <set>
 
 #include "daemon/config/quantity.h"
@@ -48,6 +50,12 @@ std::string ToText(const BusConfig& bus) {
   return text;
 }
 
+std::string ToText(const GroupConfig& group) {
+  std::string text;
+  for (const std::string& device : group.devices) text += (text.empty() ? "" : ", ") + device;
+  return text + ", on failure " + group.on_failure;
+}
+
 std::string ToText(Duration time) {
   return FormatQuantity(std::chrono::duration<double>(time).count(), "s");
 }
@@ -83,6 +91,14 @@ void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
   restart.Compare("realtime.lock_memory", ToText(running.realtime.lock_memory),
                   ToText(loaded.realtime.lock_memory));
   restart.Compare("rpc", ToText(running.rpc), ToText(loaded.rpc));
+  const auto groups = [](const Config& config) {
+    std::string text;
+    for (const GroupConfig& group : config.groups) {
+      text += (text.empty() ? "" : "; ") + group.id + ": " + ToText(group);
+    }
+    return text;
+  };
+  restart.Compare("groups", groups(running), groups(loaded));
   for (const BusConfig& bus : running.buses) {
     const BusConfig* after = loaded.FindBus(bus.id);
     restart.Compare("buses." + bus.id, ToText(bus), after == nullptr ? "" : ToText(*after));
@@ -90,6 +106,18 @@ void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
   for (const BusConfig& bus : loaded.buses) {
     if (running.FindBus(bus.id) == nullptr) restart.Compare("buses." + bus.id, "", ToText(bus));
   }
+}
+
+// A file also by what it holds.
+std::string ParameterText(const DeviceConfig& config, const char* name) {
+  std::string text = config.Parameter(name).ToString();
+  if (const auto file = config.files.find(name); file != config.files.end()) {
+    char sum[40];
+    std::snprintf(sum, sizeof sum, " (%zu bytes, %08zx)", file->second->size(),
+                  std::hash<std::string>()(*file->second) & 0xFFFFFFFF);
+    text += sum;
+  }
+  return text;
 }
 
 // Takes over what can be; true when the hub has to know.
@@ -103,8 +131,8 @@ bool CompareDevice(DeviceEntry* running, const DeviceEntry& loaded, Lines applie
   // Limits and actions of another driver mean something else.
   if (running->driver != loaded.driver) return false;
   for (const ParameterSpec& spec : loaded.driver->parameters) {
-    restart.Compare(path + spec.name, running->config.Parameter(spec.name).ToString(),
-                    loaded.config.Parameter(spec.name).ToString());
+    restart.Compare(path + spec.name, ParameterText(running->config, spec.name),
+                    ParameterText(loaded.config, spec.name));
   }
   bool changed = running->config.limit_origins != loaded.config.limit_origins;
   for (const LimitSpec& spec : loaded.driver->limits) {

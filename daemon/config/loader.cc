@@ -71,7 +71,8 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, const std::string& fil
   ReadDaemon(map, folder, &config, &problems);
   ReadRpc(map, &config, &problems);
   ReadBuses(map, &config, &problems);
-  ReadDevices(map, drivers, &config, &problems);
+  ReadDevices(map, drivers, folder, &config, &problems);
+  ReadGroups(map, &config, &problems);
   map.RejectUnknown();
   if (!problems.empty()) return problems.ToStatus();
   return config;

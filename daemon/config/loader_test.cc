@@ -227,7 +227,8 @@ INSTANTIATE_TEST_SUITE_P(
         Rule{"no_devices", kBuses, "1: devices: found no such key, expected a map of devices"},
         Rule{"unknown_key", Daemon("listne: []"),
              "3: listne: found an unknown key (did you mean \"listen\"?), expected one of listen, "
-             "tls, access, state_directory, ready_timeout, log, realtime, rpc, buses or devices"},
+             "tls, access, state_directory, ready_timeout, log, realtime, rpc, buses, devices or "
+             "groups"},
         Rule{"double_key", std::string(kBuses) + "devices: {}\ndevices: {}\n",
              "3: devices: found the key twice (first in line 2), expected it once"},
         Rule{"null_section", std::string(kBuses) + "devices:\n",
@@ -445,7 +446,7 @@ INSTANTIATE_TEST_SUITE_P(
         Rule{"unknown_key", Device("address: 1, pol: 1 s"),
              "3: devices.hv0.pol: found an unknown key (did you mean \"poll\"?), expected one of "
              "driver, bus, simulate, require_lease, poll_weight, address, poll, offset, gain, "
-             "label, fan, model, limits, on_lease_lost or on_shutdown"},
+             "label, fan, follow, model, limits, on_lease_lost or on_shutdown"},
         Rule{"limit_unknown", Device("address: 1, limits: {voltge: 5 V}"),
              "3: devices.hv0.limits.voltge: found an unknown key (did you mean \"voltage\"?), "
              "expected one of voltage or ramp"},

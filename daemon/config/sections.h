@@ -20,8 +20,14 @@ void ReadDaemon(MapReader& root, const std::string& folder, Config* config, Prob
 void ReadRpc(MapReader& root, Config* config, Problems* problems);
 void ReadBuses(MapReader& root, Config* config, Problems* problems);
 // After ReadBuses.
-void ReadDevices(MapReader& root, std::span<const DriverInfo* const> drivers, Config* config,
-                 Problems* problems);
+void ReadDevices(MapReader& root, std::span<const DriverInfo* const> drivers,
+                 const std::string& folder, Config* config, Problems* problems);
+
+// After ReadDevices.
+void ReadGroups(MapReader& root, Config* config, Problems* problems);
+
+// Names of the safe actions of a driver, "hold" first.
+std::vector<std::string> SafeActions(const DriverInfo& driver);
 
 // The value of a parameter from a node of the YAML; empty after a report.
 std::optional<Value> ReadParameter(const ParameterSpec& spec, const YamlNode& node,

@@ -46,6 +46,7 @@ inline const DriverInfo* DemoPsuInfo() {
               {.name = "gain", .type = ParameterType::kNumber, .default_text = "1"},
               {.name = "label", .type = ParameterType::kText, .default_text = ""},
               {.name = "fan", .type = ParameterType::kFlag, .default_text = "true"},
+              {.name = "follow", .type = ParameterType::kItem, .default_text = ""},
               {.name = "model",
                .type = ParameterType::kChoice,
                .default_text = "large",

@@ -31,6 +31,12 @@ bool IsRefusal(const absl::Status& status) {
   }
 }
 
+class NoReadings final : public ReadingSource {
+ public:
+  std::optional<OtherReading> Read(std::string_view) const override { return std::nullopt; }
+};
+const NoReadings kNoReadings;
+
 MonoTime* StageTime(CommandOutcome& outcome, Stage stage) {
   switch (stage) {
     case Stage::kAccepted:
@@ -58,6 +64,9 @@ DeviceActor::DeviceActor(Options options, CanBus* bus)
       writer_(std::move(options.writer)),
       alarms_(options.alarms),
       log_(std::move(options.log)),
+      readings_(options.readings == nullptr ? kNoReadings : *options.readings),
+      memory_(id_, options.values, [this] { Wake(); }),
+      turn_(std::move(options.turns), [this] { Wake(); }),
       can_bus_(bus),
       timers_(&clock_) {}
 
@@ -206,6 +215,8 @@ MonoTime DeviceActor::RunUntil(MonoTime now) {
   if (start_at_ && *start_at_ <= now) StartDriver();
   HandleUrgent();
   HandleTraffic();
+  for (const auto& saved : memory_.TakeCompleted()) CallDriver("a value kept", saved);
+  if (turn_.TakeGranted()) CallDriver("OnTurn", [&] { driver_->OnTurn(); });
   CallDriver("a timer", [&] { timers_.RunDue(now); });
   HandleCommands();
   HandleRefreshes();
@@ -225,6 +236,7 @@ MonoTime DeviceActor::RunUntil(MonoTime now) {
 MonoTime DeviceActor::NextStep(MonoTime now) const {
   if (!mailbox_.empty()) return now;
   MonoTime next = timers_.NextDue();
+  next = std::min(next, turn_.NextCheck());
   if (start_at_) next = std::min(next, *start_at_);
   if (failed_ && driver_ != nullptr) next = std::min(next, started_ + kGoodWhile);
   for (const auto& [id, running] : running_) {
@@ -250,8 +262,8 @@ void DeviceActor::StartDriver() {
   start_at_.reset();
   started_ = clock_.Now();
   try {
-    driver_ =
-        info_->create({config_, bus_info_, clock_, timers_, *this, *writer_, *this, *this, *this});
+    driver_ = info_->create({config_, bus_info_, clock_, timers_, *this, *writer_, *this, *this,
+                             *this, readings_, memory_, turn_});
   } catch (const std::exception& e) {
     return DriverFailed(std::string("its creation: ") + e.what());
   }
@@ -263,6 +275,8 @@ void DeviceActor::StartDriver() {
 void DeviceActor::StopDriver(const absl::Status& why) {
   driver_.reset();
   timers_.Clear();
+  memory_.ForgetCallbacks();
+  turn_.Release();
   for (auto& [id, running] : running_) {
     running.outcome.status = why;
     ended_.emplace_back(std::move(running.done), std::move(running.outcome));

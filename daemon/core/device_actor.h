@@ -18,9 +18,11 @@
 #include "absl/status/status.h"
 #include "daemon/core/alarm_book.h"
 #include "daemon/core/command_target.h"
+#include "daemon/core/device_values.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/mailbox.h"
 #include "daemon/core/state_cache.h"
+#include "daemon/core/turn_queue.h"
 #include "drivers/api/bus.h"
 #include "drivers/api/driver.h"
 #include "drivers/api/step.h"
@@ -62,7 +64,10 @@ class DeviceActor final : public Steppable,
     BusInfo bus_info;
     std::unique_ptr<DeviceWriter> writer;
     AlarmBook* alarms = nullptr;
-    DeviceLogCallback log;  // may be empty
+    DeviceLogCallback log;                    // may be empty
+    const ReadingSource* readings = nullptr;  // nullptr: there are no other devices
+    DeviceValues* values = nullptr;           // nullptr: what the driver keeps ends with the actor
+    std::shared_ptr<TurnQueue> turns;         // nullptr: shares no gateway
   };
   // Everything in the options, and the bus, outlives the actor. It attaches to the bus in its
   // first step, when its waker is set.
@@ -170,6 +175,9 @@ class DeviceActor final : public Steppable,
   const std::unique_ptr<DeviceWriter> writer_;
   AlarmBook* const alarms_;
   const DeviceLogCallback log_;
+  const ReadingSource& readings_;
+  ActorMemory memory_;
+  TurnQueue::Member turn_;
 
   CanBus* const can_bus_;
   Mailbox mailbox_;

@@ -9,6 +9,7 @@
 #include "daemon/core/alarm_impl.h"
 #include "daemon/core/bus_alarm.h"
 #include "daemon/core/device_actor.h"
+#include "daemon/core/device_values.h"
 #include "daemon/core/gate_impl.h"
 #include "daemon/core/lease_impl.h"
 #include "daemon/core/ready_waiters.h"
@@ -23,8 +24,8 @@ constexpr char kHousekeeping[] = "housekeeping";
 
 // What Create cannot build a hub from. The configuration has been checked with file and line; this
 // guards the other callers.
-absl::Status CheckSetup(const std::vector<BusSetup>& buses,
-                        const std::vector<DeviceSetup>& devices) {
+absl::Status CheckSetup(const std::vector<BusSetup>& buses, const std::vector<DeviceSetup>& devices,
+                        const std::vector<DeviceGroup>& groups) {
   const auto wrong = [](const std::string& text, const std::string& id) {
     return MakeError(absl::StatusCode::kInvalidArgument, "WRONG_SETUP", text, {{"id", id}});
   };
@@ -48,13 +49,21 @@ absl::Status CheckSetup(const std::vector<BusSetup>& buses,
                    id);
     }
   }
+  for (const DeviceGroup& group : groups) {
+    for (const std::string& id : group.device_ids) {
+      if (!ids.contains(id) || bus_ids.contains(id)) {
+        return wrong("group " + group.id + ": there is no device \"" + id + "\"", id);
+      }
+    }
+  }
   return absl::OkStatus();
 }
 
 class HubImpl final : public Hub {
  public:
   HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, HubOptions options,
-          std::vector<BusSetup> buses, std::vector<DeviceSetup> devices);
+          std::unique_ptr<DeviceValues> values, std::vector<BusSetup> buses,
+          std::vector<DeviceSetup> devices);
   ~HubImpl() override;
 
   std::vector<Steppable*> Steppables() override;
@@ -74,6 +83,7 @@ class HubImpl final : public Hub {
   std::vector<DeviceView> devices() const override;
   std::optional<DeviceView> FindDevice(std::string_view device_id) const override;
   DeviceCounters Counters(DeviceIndex device) const override;
+  const std::vector<DeviceGroup>& groups() const override { return options_.groups; }
   std::vector<const BusSetup*> buses() const override;
   const BusSetup* FindBus(std::string_view bus_id) const override;
 
@@ -113,6 +123,8 @@ class HubImpl final : public Hub {
   // Destroyed in the reverse order, after the threads: leases and gate call actors; actors'
   // callbacks end in the gate's record and the alarms.
   StateCache cache_;
+  const CacheReadings readings_{&cache_};
+  const std::unique_ptr<DeviceValues> values_;
   std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<AlarmBook> alarms_;
   std::unique_ptr<BusAlarms> bus_alarms_;
@@ -121,19 +133,22 @@ class HubImpl final : public Hub {
   std::vector<Device> devices_;
   std::unique_ptr<HubGate> gate_;
   std::unique_ptr<LeaseTable> leases_;
+  std::unique_ptr<GroupGuard> groups_;
 
   std::vector<std::unique_ptr<StepThread>> device_threads_;  // by device
   std::vector<std::unique_ptr<StepThread>> threads_;
 };
 
 HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, HubOptions options,
-                 std::vector<BusSetup> buses, std::vector<DeviceSetup> devices)
+                 std::unique_ptr<DeviceValues> values, std::vector<BusSetup> buses,
+                 std::vector<DeviceSetup> devices)
     : clock_(clock),
       audit_(audit),
       options_(std::move(options)),
       buses_(std::move(buses)),
       access_(std::make_shared<const AccessRules>(options_.access)),
-      cache_(*clock) {
+      cache_(*clock),
+      values_(std::move(values)) {
   for (const DeviceSetup& device : devices) cache_.AddDevice(device.config.id);
   watches_ = std::make_unique<WatchHub>(&cache_);
   alarms_ = MakeAlarmBook(clock, alarm_store, audit);
@@ -142,6 +157,8 @@ HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, H
   waiters_ = std::make_unique<ReadyWaiters>(&cache_, watches_.get());
   gate_ = MakeCommandGate({.clock = clock, .cache = &cache_, .audit = audit});
 
+  // By bus and group.
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<TurnQueue>> turns;
   std::map<std::string, double> weights;  // by bus
   for (const DeviceSetup& device : devices) weights[device.bus_id] += device.poll_weight;
   devices_.resize(devices.size());
@@ -159,6 +176,13 @@ HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, H
     actor.writer = cache_.Writer(i);
     actor.alarms = alarms_.get();
     actor.log = options_.log;
+    actor.readings = &readings_;
+    actor.values = values_.get();
+    if (setup.driver->turn_group != nullptr) {
+      std::shared_ptr<TurnQueue>& queue = turns[{bus.id, setup.driver->turn_group(setup.config)}];
+      if (queue == nullptr) queue = std::make_shared<TurnQueue>(clock);
+      actor.turns = queue;
+    }
     devices_[i].actor = std::make_unique<DeviceActor>(std::move(actor), bus.bus.get());
     devices_[i].setups.push_back(std::move(setup));
     TellGate(i, devices_[i].setups.back());
@@ -166,14 +190,17 @@ HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, H
   for (const BusSetup& bus : buses_) gate_->AddBus(bus.id, bus.bus.get());
   leases_ = MakeLeaseTable(
       {.clock = clock, .gate = gate_.get(), .audit = audit, .alarms = alarms_.get()});
+  groups_ = std::make_unique<GroupGuard>(options_.groups, alarms_.get(), gate_.get());
 }
 
 HubImpl::~HubImpl() {
   StopThreads();
+  groups_.reset();
   leases_.reset();
   gate_->DetachBuses();
   gate_.reset();
   for (Device& device : devices_) device.actor.reset();
+  values_->WriteRest();
   waiters_.reset();
   bus_alarms_.reset();
 }
@@ -195,9 +222,9 @@ void HubImpl::TellGate(DeviceIndex index, const DeviceSetup& setup) {
 std::vector<Steppable*> HubImpl::Steppables() {
   std::vector<Steppable*> steps;
   for (Device& device : devices_) steps.push_back(device.actor.get());
-  for (Steppable* step :
-       std::initializer_list<Steppable*>{watches_.get(), waiters_.get(), leases_.get(), gate_.get(),
-                                         bus_alarms_.get(), alarms_.get()}) {
+  for (Steppable* step : std::initializer_list<Steppable*>{
+           watches_.get(), waiters_.get(), leases_.get(), groups_.get(), gate_.get(), values_.get(),
+           bus_alarms_.get(), alarms_.get()}) {
     steps.push_back(step);
   }
   return steps;
@@ -215,9 +242,13 @@ absl::Status HubImpl::StartThreads() {
   const int realtime = options_.realtime_priority;
   absl::Status status = start(threads_, "watches", {watches_.get(), waiters_.get()}, 0);
   if (status.ok()) status = start(threads_, "leases", {leases_.get()}, realtime);
+  if (status.ok() && !options_.groups.empty()) {
+    status = start(threads_, "groups", {groups_.get()}, realtime);
+  }
   if (status.ok()) {
     // Alarms go to the disk: nothing that is urgent stands behind them.
-    status = start(threads_, kHousekeeping, {bus_alarms_.get(), gate_.get(), alarms_.get()}, 0);
+    status = start(threads_, kHousekeeping,
+                   {bus_alarms_.get(), gate_.get(), values_.get(), alarms_.get()}, 0);
   }
   for (size_t i = 0; status.ok() && i < devices_.size(); ++i) {
     status = start(device_threads_, devices_[i].actor->id(), {devices_[i].actor.get()}, realtime);
@@ -439,9 +470,14 @@ absl::StatusOr<std::unique_ptr<Hub>> Hub::Create(const Clock* clock, AuditLog* a
                                                  AlarmStore* alarm_store, HubOptions options,
                                                  std::vector<BusSetup> buses,
                                                  std::vector<DeviceSetup> devices) {
-  if (absl::Status status = CheckSetup(buses, devices); !status.ok()) return status;
-  return std::make_unique<HubImpl>(clock, audit, alarm_store, std::move(options), std::move(buses),
-                                   std::move(devices));
+  if (absl::Status status = CheckSetup(buses, devices, options.groups); !status.ok()) return status;
+  // Before the first actor: who has forgotten what it counted must not start to count anew.
+  auto values = std::make_unique<DeviceValues>(options.device_values);
+  if (absl::Status status = values->Load(); !status.ok()) {
+    return Annotate(status, "what drivers kept in earlier runs cannot be read: ");
+  }
+  return std::make_unique<HubImpl>(clock, audit, alarm_store, std::move(options), std::move(values),
+                                   std::move(buses), std::move(devices));
 }
 
 }  // namespace canhub

@@ -14,6 +14,7 @@
 #include "daemon/core/access.h"
 #include "daemon/core/alarm_book.h"
 #include "daemon/core/command_gate.h"
+#include "daemon/core/device_group.h"
 #include "daemon/core/lease_table.h"
 #include "daemon/core/state_cache.h"
 #include "daemon/core/store_api.h"
@@ -54,6 +55,10 @@ struct HubOptions {
   // Called on actor threads with what drivers log, must not block; empty: nothing is logged.
   std::function<void(LogLevel level, const std::string& device_id, std::string_view text)> log =
       nullptr;
+  // What drivers keep over restarts; outlives the hub. nullptr: it ends with the hub.
+  DeviceValueStore* device_values = nullptr;
+  // Of devices that there are, each group's all of one driver.
+  std::vector<DeviceGroup> groups = {};
 };
 
 struct DeviceCounters {
@@ -114,6 +119,7 @@ class Hub {
   virtual std::vector<DeviceView> devices() const = 0;  // in the order of the configuration
   virtual std::optional<DeviceView> FindDevice(std::string_view device_id) const = 0;
   virtual DeviceCounters Counters(DeviceIndex device) const = 0;
+  virtual const std::vector<DeviceGroup>& groups() const = 0;  // in the order of the configuration
   virtual std::vector<const BusSetup*> buses() const = 0;
   virtual const BusSetup* FindBus(std::string_view bus_id) const = 0;
 

@@ -83,4 +83,19 @@ class AlarmStore {
   virtual absl::StatusOr<std::vector<AlarmRecord>> LoadAll() = 0;
 };
 
+// What one driver wants to find again, by key.
+struct DeviceValue {
+  std::string device_id, key, value;
+  friend bool operator==(const DeviceValue&, const DeviceValue&) = default;
+};
+
+// Thread-safe; both calls may block on the disk: not for actor threads.
+class DeviceValueStore {
+ public:
+  virtual ~DeviceValueStore() = default;
+  // Instead of the key's earlier value; on disk (fdatasync) when it returns OK.
+  virtual absl::Status Save(const DeviceValue& value) = 0;
+  virtual absl::StatusOr<std::vector<DeviceValue>> LoadAll() = 0;
+};
+
 }  // namespace canhub

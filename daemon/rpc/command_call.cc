@@ -1,8 +1,44 @@
 #include "daemon/rpc/command_call.h"
 
 #include "drivers/api/errors.h"
+#include "drivers/api/mutex.h"
 
 namespace canhub {
+namespace {
+
+class Results {
+ public:
+  Results(size_t count, absl::AnyInvocable<void(std::vector<CommandResult>)> done)
+      : done_(std::move(done)), results_(count), waiting_(count) {}
+
+  void Ended(size_t place, CommandResult result) {
+    std::vector<CommandResult> all;
+    {
+      MutexLock lock(&mutex_);
+      results_[place] = std::move(result);
+      if (--waiting_ > 0) return;
+      all = std::move(results_);
+    }
+    done_(std::move(all));
+  }
+
+ private:
+  absl::AnyInvocable<void(std::vector<CommandResult>)> done_;  // called by the last alone
+  Mutex mutex_;
+  std::vector<CommandResult> results_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+void SubmitAll(Hub& hub, std::vector<CommandRequest> commands,
+               absl::AnyInvocable<void(std::vector<CommandResult>)> done) {
+  const auto results = std::make_shared<Results>(commands.size(), std::move(done));
+  for (size_t i = 0; i < commands.size(); ++i) {
+    hub.gate().Submit(std::move(commands[i]),
+                      [results, i](CommandResult result) { results->Ended(i, std::move(result)); });
+  }
+}
 
 absl::StatusOr<Stage> ReadWaitFor(const v1::CommandOptions& options, Stage otherwise) {
   switch (options.wait_for()) {

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "canhub/v1/common.pb.h"
 #include "daemon/rpc/call.h"
@@ -30,6 +31,11 @@ bool IsSimulated(const Hub& hub, const std::string& device_id);
 
 // The status of a command on this device, which its fields name from now on.
 absl::Status OfDevice(const std::string& device_id, const absl::Status& status);
+
+// Several commands at once. `done` is called once, when the last has ended, with the results in the
+// order of the commands; not at all without commands.
+void SubmitAll(Hub& hub, std::vector<CommandRequest> commands,
+               absl::AnyInvocable<void(std::vector<CommandResult>)> done);
 
 // One command, one receipt. `make`: absl::StatusOr<CommandRequest>(const Caller&), at once.
 // `fill`: void(const CommandResult&), may add to the response, which has its receipt by then.

@@ -16,20 +16,6 @@ constexpr size_t kItemNameLength = 32;
 // Limits of google.protobuf.Duration and Timestamp are wider than int64 nanoseconds; these fit.
 constexpr int64_t kMaxSeconds = 9'000'000'000;
 
-v1::Quality ToProto(Quality quality) {
-  switch (quality) {
-    case Quality::kGood:
-      return v1::QUALITY_GOOD;
-    case Quality::kStale:
-      return v1::QUALITY_STALE;
-    case Quality::kBad:
-      return v1::QUALITY_BAD;
-    case Quality::kNeverRead:
-      return v1::QUALITY_NEVER_READ;
-  }
-  return v1::QUALITY_UNSPECIFIED;
-}
-
 std::string Seconds(Duration d) {
   return Value::Number(std::chrono::duration<double>(d).count()).ToString() + " s";
 }
@@ -124,6 +110,30 @@ absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what) {
       break;
   }
   return MissingField(std::string(what) + ": value", "one of flag, integer, number, text");
+}
+
+absl::StatusOr<Value> ReadFinite(std::string_view field, double value) {
+  if (!std::isfinite(value)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "VALUE_NOT_FINITE",
+                     std::string(field) + ": found " + (std::isnan(value) ? "NaN" : "infinity") +
+                         ", expected a finite number; nothing was sent",
+                     {{"field", std::string(field)}});
+  }
+  return Value::Number(value);
+}
+
+v1::Quality ToProto(Quality quality) {
+  switch (quality) {
+    case Quality::kGood:
+      return v1::QUALITY_GOOD;
+    case Quality::kStale:
+      return v1::QUALITY_STALE;
+    case Quality::kBad:
+      return v1::QUALITY_BAD;
+    case Quality::kNeverRead:
+      break;
+  }
+  return v1::QUALITY_NEVER_READ;
 }
 
 absl::StatusOr<ReadingFields> ReadFields(const google::protobuf::FieldMask& mask) {

@@ -43,6 +43,9 @@ absl::StatusOr<WallTime> ReadTimestamp(const google::protobuf::Timestamp& in,
 void SetValue(const Value& value, v1::Value* out);
 // INVALID_ARGUMENT: no kind set, or not finite. `what` names it in the text.
 absl::StatusOr<Value> ReadValue(const v1::Value& in, std::string_view what);
+// INVALID_ARGUMENT unless it is finite; `field` names it in the text.
+absl::StatusOr<Value> ReadFinite(std::string_view field, double value);
+v1::Quality ToProto(Quality quality);
 // Which fields of a v1::Reading are asked for.
 struct ReadingFields {
   bool name = true, value = true, last_good_value = true, quality = true;

@@ -143,6 +143,12 @@ class DeviceServiceImpl final : public v1::DeviceService::CallbackService {
         SetDevice(rpc_, caller, device, rpc_.hub->Counters(device.index), time,
                   response->add_devices());
       }
+      for (const DeviceGroup& group : rpc_.hub->groups()) {
+        v1::DeviceGroup* out = response->add_groups();
+        out->set_group_id(group.id);
+        *out->mutable_device_ids() = {group.device_ids.begin(), group.device_ids.end()};
+        out->set_on_failure(group.on_failure);
+      }
       return absl::OkStatus();
     });
   }

@@ -48,60 +48,25 @@ absl::StatusOr<std::vector<HighVoltageTarget>> Targets(RpcContext& rpc,
   return targets;
 }
 
-// Collects the results of all devices.
-class EmergencyOffCall {
- public:
-  EmergencyOffCall(RpcContext* rpc, std::shared_ptr<PendingCall> call,
-                   v1::EmergencyOffResponse* response, std::vector<std::string> device_ids,
-                   bool all)
-      : rpc_(rpc),
-        call_(std::move(call)),
-        response_(response),
-        device_ids_(std::move(device_ids)),
-        all_(all),
-        results_(device_ids_.size()),
-        waiting_(device_ids_.size()) {}
-
-  void Done(size_t place, CommandResult result) {
-    {
-      MutexLock lock(&mutex_);
-      results_[place] = std::move(result);
-      if (--waiting_ > 0) return;
+absl::Status Fill(const Hub& hub, const std::vector<std::string>& device_ids, bool all,
+                  const std::vector<CommandResult>& results, v1::EmergencyOffResponse* response) {
+  const TimeView time(hub.clock());
+  std::string failures;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const CommandResult& result = results[i];
+    if (result.status.ok()) {
+      SetReceipt(result.receipt, IsSimulated(hub, device_ids[i]), time, response->add_receipts());
+      continue;
     }
-    call_->Finish([this] { return Fill(); });
+    if (!all) return OfDevice(device_ids[i], result.status);
+    const std::string failure = device_ids[i] + ": " + std::string(result.status.message());
+    response->add_failures(CleanText(failure));
+    failures += (failures.empty() ? "" : "; ") + failure;
   }
-
- private:
-  absl::Status Fill() {
-    MutexLock lock(&mutex_);
-    const TimeView time(rpc_->hub->clock());
-    std::string failures;
-    for (size_t i = 0; i < results_.size(); ++i) {
-      const CommandResult& result = results_[i];
-      if (result.status.ok()) {
-        SetReceipt(result.receipt, IsSimulated(*rpc_->hub, device_ids_[i]), time,
-                   response_->add_receipts());
-        continue;
-      }
-      if (!all_) return OfDevice(device_ids_[i], result.status);
-      const std::string failure = device_ids_[i] + ": " + std::string(result.status.message());
-      response_->add_failures(CleanText(failure));
-      failures += (failures.empty() ? "" : "; ") + failure;
-    }
-    if (response_->receipts_size() > 0) return absl::OkStatus();
-    return Annotate(results_.front().status, "no device was switched off: " + failures + "; ",
-                    {{"failures", failures}});
-  }
-
-  RpcContext* const rpc_;  // used only while the call is not over
-  const std::shared_ptr<PendingCall> call_;
-  v1::EmergencyOffResponse* const response_;
-  const std::vector<std::string> device_ids_;
-  const bool all_;
-  Mutex mutex_;
-  std::vector<CommandResult> results_ ABSL_GUARDED_BY(mutex_);
-  size_t waiting_ ABSL_GUARDED_BY(mutex_);
-};
+  if (response->receipts_size() > 0) return absl::OkStatus();
+  return Annotate(results.front().status, "no device was switched off: " + failures + "; ",
+                  {{"failures", failures}});
+}
 
 }  // namespace
 
@@ -127,13 +92,12 @@ grpc::ServerUnaryReactor* AnswerEmergencyOff(RpcContext& rpc, grpc::CallbackServ
           commands.push_back(*std::move(command));
           device_ids.push_back(target.id());
         }
-        auto collect = std::make_shared<EmergencyOffCall>(
-            &rpc, std::move(call), response, std::move(device_ids), request.all_devices());
-        for (size_t i = 0; i < commands.size(); ++i) {
-          rpc.hub->gate().Submit(std::move(commands[i]), [collect, i](CommandResult result) {
-            collect->Done(i, std::move(result));
-          });
-        }
+        SubmitAll(
+            *rpc.hub, std::move(commands),
+            [hub = rpc.hub, call = std::move(call), response, device_ids = std::move(device_ids),
+             all = request.all_devices()](const std::vector<CommandResult>& results) {
+              call->Finish([&] { return Fill(*hub, device_ids, all, results, response); });
+            });
       },
       Limited::kNo);
 }

@@ -1,6 +1,5 @@
 // HighVoltageService: typed views of items and actions of the kind "high_voltage".
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
@@ -30,22 +29,11 @@ absl::Status RequireChannelField(const Request& request) {
   return request.has_channel() ? absl::OkStatus() : MissingField("channel", kChannelExpected);
 }
 
-// INVALID_ARGUMENT unless it is finite.
-absl::StatusOr<Value> ReadNumber(std::string_view field, double value) {
-  if (!std::isfinite(value)) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "VALUE_NOT_FINITE",
-                     std::string(field) + ": found " + (std::isnan(value) ? "NaN" : "infinity") +
-                         ", expected a finite number; nothing was sent",
-                     {{"field", std::string(field)}});
-  }
-  return Value::Number(value);
-}
-
 // Adds the item when the field is there.
 absl::Status AddNumber(ItemValues* items, const char* item, std::string_view field, bool given,
                        double value) {
   if (!given) return absl::OkStatus();
-  absl::StatusOr<Value> number = ReadNumber(field, value);
+  absl::StatusOr<Value> number = ReadFinite(field, value);
   if (!number.ok()) return number.status();
   items->emplace_back(item, *std::move(number));
   return absl::OkStatus();

@@ -22,12 +22,7 @@ absl::StatusOr<HighVoltageTarget> HighVoltageTarget::Find(const Hub& hub, StateC
                                                           const std::string& device_id) {
   absl::StatusOr<Hub::DeviceView> device = RequireDevice(hub, device_id);
   if (!device.ok()) return device.status();
-  const std::string kind = device->setup->driver->kind;
-  if (kind != hv::kKind) {
-    return MakeError(StatusCode::kUnimplemented, "KIND_WRONG",
-                     device_id + " is of the kind " + kind + ", this call needs " + hv::kKind,
-                     {{"device_id", device_id}, {"kind", kind}, {"expected", hv::kKind}});
-  }
+  if (absl::Status kind = RequireKind(*device, hv::kKind); !kind.ok()) return kind;
   HighVoltageTarget target;
   target.device_ = *std::move(device);
   target.snapshot_ = cache.Snapshot(target.device_.index);

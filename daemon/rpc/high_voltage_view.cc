@@ -104,18 +104,7 @@ std::optional<uint32_t> HighVoltageView::Word(const std::optional<Reading>& read
 }
 
 v1::Quality HighVoltageView::QualityOf(const std::optional<Reading>& reading) const {
-  if (!reading) return v1::QUALITY_NEVER_READ;
-  switch (reading->EffectiveQuality(time_.now())) {
-    case Quality::kGood:
-      return v1::QUALITY_GOOD;
-    case Quality::kStale:
-      return v1::QUALITY_STALE;
-    case Quality::kBad:
-      return v1::QUALITY_BAD;
-    case Quality::kNeverRead:
-      break;
-  }
-  return v1::QUALITY_NEVER_READ;
+  return ToProto(reading ? reading->EffectiveQuality(time_.now()) : Quality::kNeverRead);
 }
 
 std::optional<int> HighVoltageView::ChannelOf(ItemId item) const {

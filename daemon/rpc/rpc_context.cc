@@ -114,4 +114,13 @@ absl::StatusOr<Hub::DeviceView> RequireDevice(const Hub& hub, const std::string&
                    {{"device_id", found}, {"known", known}});
 }
 
+absl::Status RequireKind(const Hub::DeviceView& device, const std::string& kind) {
+  const std::string& id = device.setup->config.id;
+  const std::string found = device.setup->driver->kind;
+  if (found == kind) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnimplemented, "KIND_WRONG",
+                   id + " is of the kind " + found + ", this call needs " + kind,
+                   {{"device_id", id}, {"kind", found}, {"expected", kind}});
+}
+
 }  // namespace canhub

@@ -64,5 +64,7 @@ MonoTime DeadlineOf(const RpcContext& rpc, const grpc::ServerContextBase& call);
 
 // NOT_FOUND, DEVICE_UNKNOWN: lists the devices there are. INVALID_ARGUMENT: empty id.
 absl::StatusOr<Hub::DeviceView> RequireDevice(const Hub& hub, const std::string& device_id);
+// UNIMPLEMENTED, KIND_WRONG.
+absl::Status RequireKind(const Hub::DeviceView& device, const std::string& kind);
 
 }  // namespace canhub

@@ -164,10 +164,12 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(Hub* hub, RpcHooks h
   impl->services.push_back(MakeLeaseService(rpc));
   impl->services.push_back(MakeAlarmService(rpc));
   impl->services.push_back(MakeHighVoltageService(rpc));
-  std::vector<std::string> names = {"canhub.v1.HubService",        "canhub.v1.DeviceService",
-                                    "canhub.v1.ItemService",       "canhub.v1.BusService",
-                                    "canhub.v1.LeaseService",      "canhub.v1.AlarmService",
-                                    "canhub.v1.HighVoltageService"};
+  impl->services.push_back(MakePowerConverterService(rpc));
+  impl->services.push_back(MakeStuderService(rpc));
+  std::vector<std::string> names = {
+      "canhub.v1.HubService",         "canhub.v1.DeviceService",        "canhub.v1.ItemService",
+      "canhub.v1.BusService",         "canhub.v1.LeaseService",         "canhub.v1.AlarmService",
+      "canhub.v1.HighVoltageService", "canhub.v1.PowerConverterService"};
   if (!rpc->hooks.simulators.empty()) {
     impl->services.push_back(MakeSimulationService(rpc));
     names.push_back("canhub.v1.SimulationService");

@@ -18,6 +18,8 @@ std::unique_ptr<grpc::Service> MakeBusService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeLeaseService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeAlarmService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeHighVoltageService(RpcContext* rpc);
+std::unique_ptr<grpc::Service> MakePowerConverterService(RpcContext* rpc);
+std::unique_ptr<grpc::Service> MakeStuderService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeSimulationService(RpcContext* rpc);
 
 }  // namespace canhub

@@ -1,6 +1,7 @@
 #include "daemon/store/audit_store.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "drivers/api/errors.h"
@@ -149,24 +150,41 @@ absl::StatusOr<AuditPage> AuditStore::Query(const AuditQuery& query) {
   return page;
 }
 
+namespace {
+
+// Calls once more after the database had to be begun anew because it is damaged.
+template <typename Call>
+auto OrAnew(StateDatabase* database, AuditStore* audit, Call call) -> decltype(call()) {
+  auto result = call();
+  absl::Status status;
+  if constexpr (std::is_same_v<decltype(result), absl::Status>) {
+    status = result;
+  } else {
+    status = result.status();
+  }
+  if (!absl::IsDataLoss(status)) return result;
+  const absl::StatusOr<std::string> note = database->StartAnew();
+  if (!note.ok()) return note.status();
+  audit->Note(*note);
+  return call();
+}
+
+}  // namespace
+
 absl::Status DatabaseAlarmStore::Save(const AlarmRecord& alarm) {
-  absl::Status status = database_->SaveAlarm(alarm);
-  if (!absl::IsDataLoss(status)) return status;
-  if (status = StartAnew(); !status.ok()) return status;
-  return database_->SaveAlarm(alarm);
+  return OrAnew(database_, audit_, [&] { return database_->SaveAlarm(alarm); });
 }
 
 absl::StatusOr<std::vector<AlarmRecord>> DatabaseAlarmStore::LoadAll() {
-  absl::StatusOr<std::vector<AlarmRecord>> alarms = database_->LoadAlarms();
-  if (!absl::IsDataLoss(alarms.status())) return alarms;
-  if (absl::Status status = StartAnew(); !status.ok()) return status;
-  return database_->LoadAlarms();
+  return OrAnew(database_, audit_, [&] { return database_->LoadAlarms(); });
 }
 
-absl::Status DatabaseAlarmStore::StartAnew() {
-  const absl::StatusOr<std::string> note = database_->StartAnew();
-  if (note.ok()) audit_->Note(*note);
-  return note.status();
+absl::Status DatabaseValueStore::Save(const DeviceValue& value) {
+  return OrAnew(database_, audit_, [&] { return database_->SaveDeviceValue(value); });
+}
+
+absl::StatusOr<std::vector<DeviceValue>> DatabaseValueStore::LoadAll() {
+  return OrAnew(database_, audit_, [&] { return database_->LoadDeviceValues(); });
 }
 
 }  // namespace canhub

@@ -62,8 +62,20 @@ class DatabaseAlarmStore final : public AlarmStore {
   absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override;
 
  private:
-  absl::Status StartAnew();
+  StateDatabase* const database_;
+  AuditStore* const audit_;
+};
 
+// What drivers keep, in the same database.
+class DatabaseValueStore final : public DeviceValueStore {
+ public:
+  // As DatabaseAlarmStore.
+  DatabaseValueStore(StateDatabase* database, AuditStore* audit)
+      : database_(database), audit_(audit) {}
+  absl::Status Save(const DeviceValue& value) override;
+  absl::StatusOr<std::vector<DeviceValue>> LoadAll() override;
+
+ private:
   StateDatabase* const database_;
   AuditStore* const audit_;
 };

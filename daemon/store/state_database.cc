@@ -36,6 +36,12 @@ CREATE TABLE alarms (
 PRAGMA user_version = 1;
 COMMIT;
 )";
+// Later than the schema above, which older daemons understand as well: they leave it alone.
+constexpr char kDeviceValues[] = R"(
+CREATE TABLE IF NOT EXISTS device_values (
+  device_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (device_id, key)) WITHOUT ROWID;
+)";
 constexpr uint32_t kDefaultPage = 100;
 constexpr uint32_t kLargestPage = 1000;
 constexpr uint64_t kDeletedPerBatch = 500;
@@ -121,6 +127,23 @@ absl::Status ReadAlarms(SqlDatabase& database, std::vector<AlarmRecord>* alarms)
     if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
     alarms->push_back(ReadAlarm(*rows));
+  }
+}
+
+// The same for what drivers keep; nothing where no daemon that knows the table has written yet.
+absl::Status ReadDeviceValues(SqlDatabase& database, std::vector<DeviceValue>* values) {
+  const absl::StatusOr<int64_t> there = database.QueryInteger(
+      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'device_values'");
+  if (!there.ok()) return there.status();
+  if (*there == 0) return absl::OkStatus();
+  absl::StatusOr<SqlStatement> rows =
+      database.Prepare("SELECT device_id, key, value FROM device_values");
+  if (!rows.ok()) return rows.status();
+  for (;;) {
+    const absl::StatusOr<bool> row = rows->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    values->push_back({rows->Text(0), rows->Text(1), rows->Text(2)});
   }
 }
 
@@ -222,6 +245,7 @@ absl::Status StateDatabase::ConnectBoth() {
   writer_ = *std::move(writer);
   if (absl::Status status = writer_->Execute(kPragmas); !status.ok()) return status;
   if (absl::Status status = CheckSchema(*writer_); !status.ok()) return status;
+  if (absl::Status status = writer_->Execute(kDeviceValues); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<SqlDatabase>> reader = SqlDatabase::Open(path_, true);
   if (!reader.ok()) return reader.status();
   reader_ = *std::move(reader);
@@ -273,15 +297,23 @@ absl::StatusOr<std::string> StateDatabase::StartAnew() {
   if (reader_ != nullptr && IsSound(*writer_)) {
     return path_ + " is sound: another thread has begun it anew already";
   }
-  if (writer_ != nullptr) ReadAlarms(*writer_, &alarms).IgnoreError();
+  std::vector<DeviceValue> values;
+  if (writer_ != nullptr) {
+    ReadAlarms(*writer_, &alarms).IgnoreError();
+    ReadDeviceValues(*writer_, &values).IgnoreError();
+  }
   const absl::StatusOr<std::string> kept = MoveAside();
   if (!kept.ok()) return kept.status();
   if (absl::Status status = Connect(); !status.ok()) return status;
   for (const AlarmRecord& alarm : alarms) {
     if (absl::Status status = InsertAlarm(alarm); !status.ok()) return status;
   }
+  for (const DeviceValue& value : values) {
+    if (absl::Status status = InsertDeviceValue(value); !status.ok()) return status;
+  }
   return path_ + " was damaged; it is kept as " + *kept + ", a new one was begun, " +
-         std::to_string(alarms.size()) + " alarms were taken over";
+         std::to_string(alarms.size()) + " alarms and " + std::to_string(values.size()) +
+         " values of devices were taken over";
 }
 
 absl::StatusOr<uint64_t> StateDatabase::LastSequence() {
@@ -401,6 +433,30 @@ absl::StatusOr<std::vector<AlarmRecord>> StateDatabase::LoadAlarms() {
   std::vector<AlarmRecord> alarms;
   if (absl::Status status = ReadAlarms(*writer_, &alarms); !status.ok()) return status;
   return alarms;
+}
+
+absl::Status StateDatabase::SaveDeviceValue(const DeviceValue& value) {
+  MutexLock lock(&write_mutex_);
+  if (absl::Status status = Writable(); !status.ok()) return status;
+  return InsertDeviceValue(value);
+}
+
+absl::Status StateDatabase::InsertDeviceValue(const DeviceValue& value) {
+  absl::StatusOr<SqlStatement> insert =
+      writer_->Prepare("INSERT OR REPLACE INTO device_values VALUES (?, ?, ?)");
+  if (!insert.ok()) return insert.status();
+  insert->Bind(1, value.device_id);
+  insert->Bind(2, value.key);
+  insert->Bind(3, value.value);
+  return insert->Run();
+}
+
+absl::StatusOr<std::vector<DeviceValue>> StateDatabase::LoadDeviceValues() {
+  MutexLock lock(&write_mutex_);
+  if (writer_ == nullptr) return problem_;
+  std::vector<DeviceValue> values;
+  if (absl::Status status = ReadDeviceValues(*writer_, &values); !status.ok()) return status;
+  return values;
 }
 
 }  // namespace canhub

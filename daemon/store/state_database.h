@@ -1,4 +1,4 @@
-// The database file of the store: schema, batches of audit entries, alarms.
+// The database file of the store: schema, batches of audit entries, alarms, what drivers keep.
 #pragma once
 
 #include <memory>
@@ -33,8 +33,8 @@ struct AuditRetention {
 class StateDatabase {
  public:
   // Opens or makes the file. One that is damaged is renamed, a new one is made in its place, and
-  // its alarms are taken over as far as they can be read; `notes` says so. FAILED_PRECONDITION: it
-  // is of a newer release, or another program's.
+  // its alarms and device values are taken over as far as they can be read; `notes` says so.
+  // FAILED_PRECONDITION: it is of a newer release, or another program's.
   static absl::StatusOr<std::unique_ptr<StateDatabase>> Open(const std::string& path,
                                                              const Clock* clock,
                                                              std::vector<std::string>* notes);
@@ -47,6 +47,9 @@ class StateDatabase {
 
   absl::Status SaveAlarm(const AlarmRecord& alarm);
   absl::StatusOr<std::vector<AlarmRecord>> LoadAlarms();
+
+  absl::Status SaveDeviceValue(const DeviceValue& value);
+  absl::StatusOr<std::vector<DeviceValue>> LoadDeviceValues();
 
   // After DATA_LOSS: as Open does with a damaged file. Returns what happened, in words.
   absl::StatusOr<std::string> StartAnew();
@@ -62,6 +65,8 @@ class StateDatabase {
   absl::Status InsertAudit(const std::vector<AuditEntry>& entries, const AuditRetention& retention)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status InsertAlarm(const AlarmRecord& alarm) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status InsertDeviceValue(const DeviceValue& value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
   const std::string path_;
   const Clock* const clock_;

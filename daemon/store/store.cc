@@ -65,6 +65,7 @@ class StoreImpl final : public Store {
         database_(std::move(database)),
         audit_(std::move(journal), database_.get(), clock, options.retention, [this] { Wake(); }),
         alarms_(database_.get(), &audit_),
+        device_values_(database_.get(), &audit_),
         notes_(std::move(notes)) {
     for (const std::string& note : notes_) {
       audit_.Note(note);
@@ -77,6 +78,7 @@ class StoreImpl final : public Store {
 
   AuditLog& audit() override { return audit_; }
   AlarmStore& alarms() override { return alarms_; }
+  DeviceValueStore& device_values() override { return device_values_; }
   const std::vector<std::string>& notes() const override { return notes_; }
 
   MonoTime RunUntil(MonoTime now) override {
@@ -92,6 +94,7 @@ class StoreImpl final : public Store {
   const std::unique_ptr<StateDatabase> database_;
   AuditStore audit_;
   DatabaseAlarmStore alarms_;
+  DatabaseValueStore device_values_;
   const std::vector<std::string> notes_;
   MonoTime next_try_ = MonoTime::min();
 };

@@ -1,8 +1,9 @@
-// What must survive: the audit record and the alarms, in one directory that one daemon owns.
+// What must survive: the audit record, the alarms and what drivers keep, in one directory that one
+// daemon owns.
 //
 //   canhub.lock          held while a daemon uses the directory
 //   audit.journal        entries on their way into the database (journal.h)
-//   state.db             SQLite: the audit record and the alarms
+//   state.db             SQLite: the audit record, the alarms, what drivers keep
 //   *.damaged-<time>     what could not be read, kept for a person to look at
 #pragma once
 
@@ -40,6 +41,7 @@ class Store : public Steppable {
 
   virtual AuditLog& audit() = 0;
   virtual AlarmStore& alarms() = 0;
+  virtual DeviceValueStore& device_values() = 0;
   // What a person must know of opening the files, one line each: to be logged as warnings. It is
   // in the audit record too.
   virtual const std::vector<std::string>& notes() const = 0;

@@ -278,7 +278,7 @@ TEST_F(StoreTest, S07_AlarmsThatCannotBeReadAreTold) {
   EXPECT_TRUE(store->alarms().Save(Trip()).ok());
   const auto texts = Texts(store->audit().Query({}));
   ASSERT_THAT(texts, SizeIs(1));
-  EXPECT_THAT(texts[0], HasSubstr("0 alarms were taken over"));
+  EXPECT_THAT(texts[0], HasSubstr("0 alarms and 0 values of devices were taken over"));
 }
 
 TEST_F(StoreTest, S07_ADamagedJournalIsKeptAndANewOneBegun) {

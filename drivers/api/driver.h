@@ -22,6 +22,7 @@
 #include "drivers/api/can_bus.h"
 #include "drivers/api/items.h"
 #include "drivers/api/timers.h"
+#include "drivers/api/turn.h"
 
 namespace canhub {
 
@@ -128,6 +129,38 @@ class DeviceLog {
   virtual void CountTimeout() = 0;
 };
 
+// What another device reports now.
+struct OtherReading {
+  Quality quality = Quality::kNeverRead;
+  Value value;  // set only when quality is kGood
+  std::string unit;
+  MonoTime read_time{};
+};
+
+// The readings of all devices, as everybody sees them.
+class ReadingSource {
+ public:
+  virtual ~ReadingSource() = default;
+  // `name`: "bat0/pack.voltage", as a parameter of type kItem holds it. Never blocks. nullopt:
+  // there is no such device, or it has no such item now (a device has none before it is
+  // identified).
+  virtual std::optional<OtherReading> Read(std::string_view name) const = 0;
+};
+
+// What a driver wants to find again after a restart, its own or the daemon's: few short values, by
+// key ("self_start", "flash.1107"). For what cannot be read back from the device.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  // The newest that was put, on disk or not yet. Never blocks.
+  virtual std::optional<std::string> Get(std::string_view key) const = 0;
+  // Returns at once. `done` is called on the actor's thread, later: OK once the value is on disk,
+  // where neither kill -9 nor power loss takes it any more (S11). Not called after the driver
+  // ended.
+  virtual void Put(std::string_view key, std::string_view value,
+                   std::function<void(absl::Status)> done = nullptr) = 0;
+};
+
 // Checked configuration of one device.
 struct DeviceConfig {
   std::string id;  // "hv0"
@@ -137,6 +170,8 @@ struct DeviceConfig {
       limits;  // DriverInfo::limits that were given, in their unit
   // Where a limit stands, for error texts: "lab.yaml:41, devices.hv0.limits.voltage".
   std::map<std::string, std::string, std::less<>> limit_origins;
+  // What the files that parameters name hold, by parameter. Drivers open none.
+  std::map<std::string, std::shared_ptr<const std::string>, std::less<>> files = {};
 
   const Value& Parameter(std::string_view name) const;  // requires that it is declared
 };
@@ -161,6 +196,10 @@ struct DriverContext {
   CommandReporter& commands;
   AlarmSink& alarms;
   DeviceLog& log;
+  const ReadingSource& readings;
+  DeviceMemory& memory;
+  // Always this device's where the family has no DriverInfo::turn_group.
+  Turn& turn;
 };
 
 // ---------------------------------------------------------------- the driver
@@ -188,6 +227,8 @@ class Driver {
   virtual void Refresh(std::vector<ItemId> items, std::function<void(absl::Status)> done) = 0;
   // The limits were changed by a reload; config has the new ones.
   virtual void OnLimitsChanged() {}
+  // The turn that was asked for has come.
+  virtual void OnTurn() {}
 };
 
 // ---------------------------------------------------------------- the simulator
@@ -225,9 +266,21 @@ class Simulator {
 
 // ---------------------------------------------------------------- what a driver is
 
-enum class ParameterType : uint8_t { kFlag, kInteger, kNumber, kDuration, kText, kChoice };
+enum class ParameterType : uint8_t {
+  kFlag,
+  kInteger,
+  kNumber,
+  kDuration,
+  kText,
+  kChoice,
+  kItem,
+  kFile
+};
 
-// A key of a device's YAML. A duration's Value is a number of seconds.
+// A key of a device's YAML. A duration's Value is a number of seconds. A kItem is the name of an
+// item of another device, "bat0/pack.voltage"; the configuration has checked that there is the
+// device, ReadingSource tells whether it has the item. A kFile is a path; what the file holds is in
+// DeviceConfig::files.
 struct ParameterSpec {
   const char* name;
   ParameterType type;
@@ -237,6 +290,8 @@ struct ParameterSpec {
   std::optional<double> maximum = std::nullopt;
   std::vector<const char*> choices = {};
   const char* description = "";
+  // "none" may be written, too; the Value is kNone then.
+  bool may_be_none = false;
 };
 
 // A key below `limits:`.
@@ -255,6 +310,29 @@ struct ActionArgument {
   const char* unit = "";
   // Name of the configured limit (DriverInfo::limits) that bounds its magnitude; "" for none.
   const char* limit = "";
+};
+
+// A code by which a device says what is wrong with it.
+struct FaultCode {
+  int code;
+  const char* meaning;  // "battery voltage too high"
+  const char* trigger;  // when it comes, where known; "" otherwise
+  const char* remedy;   // what to do about it
+  const char* group;    // "grid"
+};
+
+// Something that devices of a family can have, whether one of them is configured or not.
+struct CatalogueHit {
+  std::string unit;  // the kind of device: "xtender"
+  std::string id;    // the vendor's: "3000"
+  std::string item;  // its item there: "battery_voltage"
+  std::string title;
+  std::string measure;  // "V"; "" for none
+  std::string description;
+  bool writable = false;
+  std::optional<double> default_value = std::nullopt, minimum = std::nullopt,
+                        maximum = std::nullopt;
+  std::span<const ValueLabel> labels = {};
 };
 
 enum class Role : uint8_t { kNone, kViewer, kOperator, kEngineer };
@@ -285,6 +363,12 @@ struct DriverInfo {
   std::vector<CanFilter> (*filters)(const DeviceConfig&);
   std::unique_ptr<Driver> (*create)(DriverContext);
   std::unique_ptr<Simulator> (*create_simulator)(SimulatorContext);
+  std::vector<FaultCode> fault_codes = {};  // those that are known, in their order
+  // Devices of one bus with the same group share a gateway and take turns (ADR 0007). nullptr:
+  // none.
+  std::string (*turn_group)(const DeviceConfig&) = nullptr;
+  // What words find in the family's catalogue, best first. nullptr: it has none.
+  std::vector<CatalogueHit> (*search)(std::string_view words) = nullptr;
 };
 
 }  // namespace canhub

@@ -36,7 +36,8 @@ std::string_view ToString(Quality quality) {
   return "";
 }
 
-ItemTable::ItemTable(std::vector<ItemBlock> blocks) : blocks_(std::move(blocks)) {
+ItemTable::ItemTable(std::vector<ItemBlock> blocks, std::shared_ptr<const void> owner)
+    : owner_(std::move(owner)), blocks_(std::move(blocks)) {
   offsets_.reserve(blocks_.size());
   for (const ItemBlock& block : blocks_) {
     offsets_.push_back(size_);

@@ -23,7 +23,7 @@ struct ValueLabel {
   const char* name;
 };
 
-// One kind of item. Static data: lives as long as the program.
+// One kind of item. Lives as long as the program, or as long as the table's owner.
 struct ItemSpec {
   const char* name;  // "voltage_measure"; lower_snake
   const char* alias =
@@ -63,7 +63,8 @@ using ItemId = uint32_t;
 // Immutable; shared by the driver, the cache and the gate. All methods are thread-safe.
 class ItemTable {
  public:
-  explicit ItemTable(std::vector<ItemBlock> blocks);
+  // `owner` keeps specs alive that do not live as long as the program.
+  explicit ItemTable(std::vector<ItemBlock> blocks, std::shared_ptr<const void> owner = nullptr);
   ItemId size() const { return size_; }
   std::span<const ItemBlock> blocks() const { return blocks_; }
   // Where an id lies.
@@ -90,6 +91,7 @@ class ItemTable {
     int spec;
   };
 
+  std::shared_ptr<const void> owner_;
   std::vector<ItemBlock> blocks_;
   std::vector<std::vector<Named>> named_;  // by block, in the order of the names
   std::vector<ItemId> offsets_;

@@ -1,9 +1,11 @@
 #include "drivers/api/value.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace canhub {
@@ -185,6 +187,15 @@ bool operator==(const Value& a, const Value& b) {
       return a.text_ == b.text_ || a.text_->text == b.text_->text;
   }
   return false;
+}
+
+double ShortestDecimal(float f) {
+  char buffer[32];
+  const auto written = std::to_chars(buffer, buffer + sizeof buffer, f);
+  double d = f;
+  std::from_chars(buffer, written.ptr, d);
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return std::clamp(d, -kLargest, kLargest);  // that of the largest is a little beyond it
 }
 
 }  // namespace canhub

@@ -49,4 +49,8 @@ class Value {
   ValueType type_ = ValueType::kNone;
 };
 
+// The shortest decimal that rounds to the same binary32: a device that sends 57.6 means 57.6, not
+// 57.599998474121094. NaN and infinities as they are.
+double ShortestDecimal(float f);
+
 }  // namespace canhub

@@ -78,8 +78,7 @@ class Run {
       simulator_ = Info().create_simulator(
           {h_.config, h_.clock, h_.timers, line_.port(TestLine::From::kSimulator), 1});
     }
-    driver_ = Info().create({h_.config, h_.bus_info, h_.clock, h_.timers, sender_, h_.state,
-                             h_.commands, h_.alarms, h_.log});
+    driver_ = Info().create(h_.Context(sender_));
     line_.Connect(driver_.get(), simulator_.get());
     if (simulator_) simulator_->Start();
     driver_->OnBusState(BusState::kActive);
@@ -288,7 +287,7 @@ class Run {
   const uint8_t form_;
   DriverHarness h_;
   const MonoTime end_;
-  TestLine line_{h_};
+  TestLine line_{h_, Info()};
   JudgingSender sender_{line_.port(TestLine::From::kDriver), h_.clock};
   std::unique_ptr<Simulator> simulator_;
   std::unique_ptr<Driver> driver_;

@@ -18,14 +18,6 @@ constexpr uint32_t kConfigurationBit = 0x800;  // of the 29-bit form; 0 in all t
 constexpr std::array<uint8_t, 2> kFactoryResetKey = {0x15, 0xE6};
 constexpr uint32_t kSetValuesResetOffset = 0x01000000;
 
-absl::Status BadFrame(std::string_view reason, const std::string& text) {
-  std::string upper(reason);
-  for (char& c : upper) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return MakeError(absl::StatusCode::kInvalidArgument, upper, text);
-}
-
 std::string Hex(uint32_t v, int digits) {
   std::string s;
   for (int i = digits - 1; i >= 0; --i) s += "0123456789ABCDEF"[(v >> (4 * i)) & 0xF];
@@ -75,16 +67,6 @@ uint32_t GetUnsigned(std::span<const uint8_t> bytes) {
   uint32_t value = 0;
   for (const uint8_t b : bytes) value = value << 8 | b;
   return value;
-}
-
-// The shortest decimal that rounds to the same binary32. That of the largest is a little beyond it.
-double ShortestDecimal(float f) {
-  char buffer[32];
-  const auto written = std::to_chars(buffer, buffer + sizeof buffer, f);
-  double d = f;
-  std::from_chars(buffer, written.ptr, d);
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  return std::clamp(d, -kLargest, kLargest);
 }
 
 absl::StatusOr<double> DecodeR4(std::span<const uint8_t> bytes) {
@@ -579,14 +561,6 @@ absl::StatusOr<WireValue> DecodeAnswer(const Answer& answer) {
   absl::StatusOr<WireValue> value = DecodeValue(row->type, answer.bytes.view());
   if (!value.ok()) return Annotate(value.status(), Hex(answer.data_id, 4) + ": ");
   return value;
-}
-
-std::string BadFrameReason(const absl::Status& status) {
-  std::string reason = GetErrorInfo(status).reason;
-  for (char& c : reason) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return reason;
 }
 
 bool TextAssembler::Add(int piece, std::span<const uint8_t> characters) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "drivers/api/bad_frame.h"
 #include "drivers/api/can_frame.h"
 #include "drivers/api/value.h"
 
@@ -193,10 +194,9 @@ absl::StatusOr<Answer> ParseAnswer(const CanFrame& frame);
 // is none. Requires kind kValue.
 absl::StatusOr<WireValue> DecodeAnswer(const Answer& answer);
 
-// The stable words for DeviceLog::CountBadFrame, out of the errors of this header: "short_frame",
-// "long_frame", "not_finite", "unknown_data_id", "bad_identifier", "foreign_master", "bad_text",
-// "bad_digits", "bad_class".
-std::string BadFrameReason(const absl::Status& status);
+// What BadFrameReason finds in the errors of this header: "short_frame", "long_frame",
+// "not_finite", "unknown_data_id", "bad_identifier", "foreign_master", "bad_text", "bad_digits",
+// "bad_class".
 
 // Puts the pieces of a string group together, in any order (section 6.1). Complete with the piece
 // that has fewer than five characters and all before it, or at 64 characters.

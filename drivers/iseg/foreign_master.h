@@ -6,7 +6,7 @@
 #include <string>
 
 #include "drivers/api/driver.h"
-#include "drivers/iseg/timer_scope.h"
+#include "drivers/api/timer_scope.h"
 
 namespace canhub::iseg {
 

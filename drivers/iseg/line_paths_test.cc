@@ -169,9 +169,10 @@ class TwoBoards : public ::testing::Test {
       }
       board->simulator = Info().create_simulator(
           {board->h.config, a.h.clock, a.h.timers, board->simulator_node, 1});
-      board->driver = Info().create({board->h.config, board->h.bus_info, a.h.clock, a.h.timers,
-                                     board->driver_node, board->h.state, board->h.commands,
-                                     board->h.alarms, board->h.log});
+      board->driver =
+          Info().create({board->h.config, board->h.bus_info, a.h.clock, a.h.timers,
+                         board->driver_node, board->h.state, board->h.commands, board->h.alarms,
+                         board->h.log, board->h.readings, board->h.memory, board->h.turn});
       board->simulator_node.simulator = board->simulator.get();
       board->driver_node.driver = board->driver.get();
       board->driver_node.filters = Info().filters(board->h.config);

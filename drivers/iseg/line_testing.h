@@ -1,11 +1,6 @@
-// For tests: a driver and a simulator on one line, on a virtual clock. Frames take their wire time,
-// the more urgent of waiting ones goes first, guards are asked before a frame goes out.
+// For tests: an iseg driver and its simulator on one line.
 #pragma once
 
-#include <algorithm>
-#include <functional>
-#include <list>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,210 +8,30 @@
 #include "drivers/api/errors.h"
 #include "drivers/api/high_voltage.h"
 #include "drivers/iseg/driver.h"
+#include "drivers/testing/default_config.h"
 #include "drivers/testing/driver_harness.h"
+#include "drivers/testing/test_line.h"
 
 namespace canhub::iseg {
 
-// "500 ms" → 0.5, "0.5 %" → 0.5, "true", "auto": a ParameterSpec's default as the loader reads it.
-inline Value ParseDefault(const ParameterSpec& spec) {
-  const std::string text = spec.default_text == nullptr ? "0" : spec.default_text;
-  switch (spec.type) {
-    case ParameterType::kFlag:
-      return Value::Flag(text == "true");
-    case ParameterType::kInteger:
-      return Value::Integer(std::stoll(text));
-    case ParameterType::kNumber:
-      return Value::Number(std::stod(text));
-    case ParameterType::kDuration: {
-      const double number = std::stod(text);
-      const bool milli = text.find("ms") != std::string::npos;
-      const bool micro = text.find("us") != std::string::npos;
-      return Value::Number(milli ? number / 1e3 : micro ? number / 1e6 : number);
-    }
-    case ParameterType::kText:
-    case ParameterType::kChoice:
-      break;
-  }
-  return Value::Text(text);
-}
-
 inline DeviceConfig TestConfig(std::vector<std::pair<std::string, Value>> overrides = {}) {
-  DeviceConfig config{.id = "hv0"};
-  for (const ParameterSpec& spec : Info().parameters) {
-    config.parameters[spec.name] = ParseDefault(spec);
-  }
-  config.parameters["address"] = Value::Integer(2);
+  DeviceConfig config = DefaultConfig("hv0", Info().parameters, {{"address", Value::Integer(2)}});
   for (auto& [name, value] : overrides) config.parameters[name] = std::move(value);
   return config;
 }
 
-class TestLine {
- public:
-  enum class From { kDriver, kSimulator };
-  struct Sent {
-    From from;
-    CanFrame frame;
-    MonoTime time;  // when it had gone over the wire
-    Urgency urgency;
-  };
-
-  explicit TestLine(DriverHarness& harness) : h_(harness) {}
-
-  FrameSender& port(From from) { return from == From::kDriver ? driver_port_ : simulator_port_; }
-  void Connect(Driver* driver, Simulator* simulator) {
-    driver_ = driver;
-    simulator_ = simulator;
-  }
-  // True: the frame is lost on its way (it is sent all the same).
-  std::function<bool(From, const CanFrame&)> lose;
-  // May change a frame before it is delivered.
-  std::function<void(From, CanFrame&)> garble;
-
-  const std::vector<Sent>& log() const { return log_; }
-  void ClearLog() { log_.clear(); }
-  // Frames of the driver, as text, that do anything but read or log on.
-  std::vector<std::string> SettingFrames() const {
-    std::vector<std::string> found;
-    for (const Sent& sent : log_) {
-      const CanFrame& f = sent.frame;
-      if (sent.from != From::kDriver || (f.id & 1) != 0) continue;
-      if (f.dlc >= 1 && f.data[0] == 0xD8) continue;
-      found.push_back(FormatFrame(f));
-    }
-    return found;
-  }
-  void SetBus(BusState state) {
-    state_ = state;
-    if (!CanTransmit(state)) {
-      for (Waiting& w : std::exchange(waiting_, {})) Report(w, TxOutcome::kPurged);
-    }
-    driver_->OnBusState(state);
-  }
-  size_t waiting() const { return waiting_.size(); }
-  double busy_seconds() const { return std::chrono::duration<double>(busy_).count(); }
-
- private:
-  // The filters that the bus would apply.
-  bool Passes(const CanFrame& frame) const {
-    const std::vector<CanFilter> filters = Info().filters(h_.config);
-    return std::any_of(filters.begin(), filters.end(),
-                       [&frame](const CanFilter& filter) { return filter.Matches(frame); });
-  }
-
-  struct Waiting {
-    From from;
-    TxFrame tx;
-  };
-  class Port final : public FrameSender {
-   public:
-    Port(TestLine& line, From from) : line_(line), from_(from) {}
-    absl::Status Send(TxFrame frame) override {
-      if (!CanTransmit(line_.state_)) return absl::UnavailableError("bus down");
-      line_.waiting_.push_back({from_, std::move(frame)});
-      line_.Next();
-      return absl::OkStatus();
-    }
-
-   private:
-    TestLine& line_;
-    const From from_;
-  };
-
-  void Report(const Waiting& waiting, TxOutcome outcome) {
-    if (waiting.tx.tag == 0 || waiting.from != From::kDriver || driver_ == nullptr) return;
-    const uint64_t tag = waiting.tx.tag;
-    h_.timers.At(h_.clock.Now(), [this, tag, outcome] {
-      driver_->OnTxReport({tag, outcome, h_.clock.Now()});
-    });
-  }
-
-  void Next() {
-    if (sending_) return;
-    while (!waiting_.empty()) {
-      const auto next = std::min_element(
-          waiting_.begin(), waiting_.end(),
-          [](const Waiting& a, const Waiting& b) { return a.tx.urgency < b.tx.urgency; });
-      Waiting frame = std::move(*next);
-      waiting_.erase(next);
-      const MonoTime now = h_.clock.Now();
-      if (now >= frame.tx.deadline || (frame.tx.guard && !frame.tx.guard->MaySend(now))) {
-        Report(frame, TxOutcome::kExpired);
-        continue;
-      }
-      sending_ = true;
-      const Duration time(int64_t{WireBits(frame.tx.frame)} * 1'000'000'000 / h_.bus_info.bitrate);
-      busy_ += time;
-      h_.timers.At(now + time, [this, frame = std::move(frame)] { Arrive(frame); });
-      return;
-    }
-  }
-
-  void Arrive(const Waiting& w) {
-    sending_ = false;
-    if (!CanTransmit(state_)) {
-      Report(w, TxOutcome::kPurged);
-      return;
-    }
-    log_.push_back({w.from, w.tx.frame, h_.clock.Now(), w.tx.urgency});
-    Report(w, TxOutcome::kOnWire);
-    CanFrame frame = w.tx.frame;
-    if (!lose || !lose(w.from, frame)) {
-      if (garble) garble(w.from, frame);
-      if (w.from == From::kDriver) {
-        if (simulator_ != nullptr) simulator_->OnFrame({frame, h_.clock.Now()});
-      } else if (driver_ != nullptr && Passes(frame)) {
-        driver_->OnFrame({frame, h_.clock.Now()});
-      }
-    }
-    Next();
-  }
-
-  DriverHarness& h_;
-  Port driver_port_{*this, From::kDriver};
-  Port simulator_port_{*this, From::kSimulator};
-  Driver* driver_ = nullptr;
-  Simulator* simulator_ = nullptr;
-  BusState state_ = BusState::kActive;
-  std::list<Waiting> waiting_;
-  bool sending_ = false;
-  Duration busy_{};
-  std::vector<Sent> log_;
-};
-
 inline Arguments Channel(int channel) { return {{"channel", Value::Integer(channel)}}; }
 inline std::string Reason(const absl::Status& status) { return GetErrorInfo(status).reason; }
 
-// A driver and its simulator, connected and started.
-struct Bench {
-  explicit Bench(DeviceConfig config = TestConfig(), BusInfo bus = {.id = "can0"})
-      : h(std::move(config), std::move(bus)), line(h) {
-    simulator = Info().create_simulator(
-        {h.config, h.clock, h.timers, line.port(TestLine::From::kSimulator), 1});
-    driver =
-        Info().create({h.config, h.bus_info, h.clock, h.timers, line.port(TestLine::From::kDriver),
-                       h.state, h.commands, h.alarms, h.log});
-    line.Connect(driver.get(), simulator.get());
-  }
-  ~Bench() { line.Connect(nullptr, nullptr); }
+// A write on a device's own identifier that is no log-on.
+inline bool IsSettingFrame(const CanFrame& frame) {
+  return (frame.id & 1) == 0 && !(frame.dlc >= 1 && frame.data[0] == 0xD8);
+}
 
-  void Start() {
-    simulator->Start();
-    driver->OnBusState(BusState::kActive);
-    driver->Start();
-  }
-  // Until everything was read; at most for `limit`.
-  bool StartAndPoll(Duration limit = std::chrono::seconds(30)) {
-    Start();
-    return Until([this] { return h.state.polled(); }, limit);
-  }
-  template <typename Predicate>
-  bool Until(Predicate done, Duration limit) {
-    const MonoTime end = h.clock.Now() + limit;
-    while (!done()) {
-      if (h.clock.Now() >= end) return false;
-      h.Advance(std::chrono::milliseconds(5));
-    }
-    return true;
+struct Bench : TestBench {
+  explicit Bench(DeviceConfig config = TestConfig(), BusInfo bus = {.id = "can0"})
+      : TestBench(Info(), std::move(config), std::move(bus)) {
+    line.is_setting = &IsSettingFrame;
   }
   // Channel on, at this voltage, settled.
   absl::Status SwitchOnAt(int channel, double volt) {
@@ -226,41 +41,9 @@ struct Bench {
     }
     return Act(high_voltage::action::kSwitchOn, Channel(channel), Stage::kSettled);
   }
-  // Carries a command out and returns how it ended; an UNKNOWN error when it never did.
-  absl::Status Run(Command command, Duration limit = std::chrono::seconds(60)) {
-    const CommandId id = command.id;
-    driver->Execute(std::move(command));
-    Until([&] { return h.commands.finished(id) != nullptr; }, limit);
-    const auto* finished = h.commands.finished(id);
-    return finished == nullptr ? absl::UnknownError("never finished") : finished->status;
-  }
-  absl::Status Set(std::string_view item, Value value, Stage wait = Stage::kConfirmed) {
-    return Run(h.Write(item, std::move(value), wait, std::chrono::seconds(60)));
-  }
-  absl::Status Act(std::string_view name, Arguments arguments = {},
-                   Stage wait = Stage::kConfirmed) {
-    return Run(
-        h.Action(name, std::move(arguments), wait, Urgency::kCommand, std::chrono::seconds(60)));
-  }
-  // Another device in the place of the simulated one; the old one is gone at once. Not started.
   void Replace(std::vector<std::pair<std::string, Value>> parameters) {
-    line.Connect(driver.get(), nullptr);
-    simulator.reset();
-    replacement = TestConfig(std::move(parameters));
-    simulator = Info().create_simulator(
-        {replacement, h.clock, h.timers, line.port(TestLine::From::kSimulator), 2});
-    line.Connect(driver.get(), simulator.get());
+    TestBench::Replace(TestConfig(std::move(parameters)));
   }
-  const Arguments& LastResults() const { return h.commands.finished(h.last_command())->results; }
-  double Number(std::string_view item) const { return h.state.Read(item).value.AsNumber(); }
-  bool Flag(std::string_view item) const { return h.state.Read(item).value.flag(); }
-  Quality QualityOf(std::string_view item) const { return h.state.Read(item).quality; }
-
-  DriverHarness h;
-  DeviceConfig replacement;
-  TestLine line;
-  std::unique_ptr<Simulator> simulator;
-  std::unique_ptr<Driver> driver;
 };
 
 }  // namespace canhub::iseg

@@ -1,5 +1,6 @@
 #include "drivers/iseg/simulator.h"
 
+#include "drivers/api/simulated_faults.h"
 #include "drivers/iseg/models.h"
 #include "drivers/iseg/simulator_crate.h"
 #include "drivers/iseg/simulator_module.h"
@@ -90,28 +91,28 @@ std::vector<ParameterSpec> SimulatorParameters() {
 const std::vector<FaultSpec>& Faults() {
   using Parameters = std::vector<std::pair<const char*, const char*>>;
   static const Parameters kChannel = {{"channel", "0 …, needed"}};
-  static const std::vector<FaultSpec>* const kFaults = new std::vector<FaultSpec>{
-      {"silence", "neither answers nor announces itself, and ignores all frames", {}},
-      {"delay", "answers come later", {{"milliseconds", "0 …, added to sim_answer_delay"}}},
-      {"wrong_length", "answers lose their last byte", {}},
-      {"nan", "binary32 values in answers are NaN", {}},
-      {"lost_frames", "requests and answers are lost", {{"probability", "0 … 1, default 1"}}},
-      {"garbled", "all bytes of answers are random", {{"probability", "0 … 1, default 1"}}},
-      {"reboot", "restarts once, as after NMT D0: outputs off, masks and events reset", {}},
-      {"power_off", "has no supply until it is cleared; starts anew then", {}},
-      {"over_temperature", "too hot: outputs ramp down, cannot be switched on", {}},
-      {"supply_bad", "+24 V is too low", {}},
-      {"trip", "modules: a current trip happens once", kChannel},
-      {"overcurrent", "modules: the output is shorted: current limit, trip or delayed trip",
-       kChannel},
-      {"inhibit", "modules: external inhibit; its action runs when it begins", kChannel},
-      {"dead_channel", "modules: the output stays at 0 V and 0 A", kChannel},
-      {"arc", "modules: status and event arc", kChannel},
-      {"safety_loop_open", "modules: outputs off without ramp, cannot be switched on", {}},
-      {"need_service", "modules: hardware failure, outputs off without ramp", {}},
-      {"power_fail", "crates: mains failed", {}},
-      {"battery_bad", "crates: battery voltage too low", {}},
-  };
+  static const std::vector<FaultSpec>* const kFaults = new std::vector<FaultSpec>([] {
+    std::vector<FaultSpec> faults = LineFaults();
+    const std::vector<FaultSpec> own = {
+        {"nan", "binary32 values in answers are NaN", {}},
+        {"reboot", "restarts once, as after NMT D0: outputs off, masks and events reset", {}},
+        {"power_off", "has no supply until it is cleared; starts anew then", {}},
+        {"over_temperature", "too hot: outputs ramp down, cannot be switched on", {}},
+        {"supply_bad", "+24 V is too low", {}},
+        {"trip", "modules: a current trip happens once", kChannel},
+        {"overcurrent", "modules: the output is shorted: current limit, trip or delayed trip",
+         kChannel},
+        {"inhibit", "modules: external inhibit; its action runs when it begins", kChannel},
+        {"dead_channel", "modules: the output stays at 0 V and 0 A", kChannel},
+        {"arc", "modules: status and event arc", kChannel},
+        {"safety_loop_open", "modules: outputs off without ramp, cannot be switched on", {}},
+        {"need_service", "modules: hardware failure, outputs off without ramp", {}},
+        {"power_fail", "crates: mains failed", {}},
+        {"battery_bad", "crates: battery voltage too low", {}},
+    };
+    faults.insert(faults.end(), own.begin(), own.end());
+    return faults;
+  }());
   return *kFaults;
 }
 

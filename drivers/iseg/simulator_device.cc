@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 
-#include "drivers/api/errors.h"
 #include "drivers/iseg/simulator.h"
 
 namespace canhub::iseg {
@@ -18,25 +17,13 @@ constexpr std::array<uint8_t, 4> kNan = {0x7F, 0xC0, 0x00, 0x00};
 
 }  // namespace
 
-absl::StatusOr<std::optional<double>> NumberArgument(const Arguments& arguments,
-                                                     std::string_view name) {
-  const Value* value = FindArgument(arguments, name);
-  if (value == nullptr) return std::optional<double>();
-  if (value->type() == ValueType::kText || !value->has_value()) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument, "FAULT_ARGUMENT_TYPE",
-        "found " + std::string(name) + " = \"" + value->ToString() + "\", expected a number",
-        {{"argument", std::string(name)}, {"found", value->ToString()}});
-  }
-  return std::optional<double>(value->AsNumber());
-}
-
 SimulatedDevice::SimulatedDevice(SimulatorContext context, DeviceAddress address, int device_class)
     : context_(context),
       address_(address),
       device_class_(static_cast<uint8_t>(device_class)),
       answer_delay_(Seconds(context.config.Parameter("sim_answer_delay").AsNumber())),
-      random_(context.seed) {}
+      random_(context.seed),
+      faults_(Faults()) {}
 
 SimulatedDevice::~SimulatedDevice() {
   if (announcement_timer_ != 0) context_.timers.Cancel(announcement_timer_);
@@ -89,7 +76,7 @@ void SimulatedDevice::OnAnnouncementTimer() {
   if (logged_on_ && Now() < lifetime_end) return ScheduleAnnouncement(lifetime_end);
   logged_on_ = false;
   ScheduleAnnouncement(Now() + kAnnouncementPeriod);
-  if (stopped_ || FaultActive("silence") || Lost()) return;
+  if (stopped_ || !faults_.Receives(random_)) return;
   // A full queue of the line loses it; the next one comes anyway.
   (void)context_.bus.Send({AnnouncementFrame(address_, GeneralStatus(), device_class_)});
 }
@@ -101,7 +88,7 @@ void SimulatedDevice::OnFrame(const RxFrame& rx) {
   if (payload.empty()) return;
   const bool mine = !identifier->nmt && identifier->device == address_;
   if (!mine && !identifier->nmt) return OnForeignFrame(rx.frame);
-  if (!powered_ || FaultActive("silence") || Lost()) return;
+  if (!powered_ || !faults_.Receives(random_)) return;
   if (identifier->nmt) return OnNmt(payload);
   last_access_ = Now();
   if (payload[0] & 0x80) {
@@ -179,7 +166,7 @@ void SimulatedDevice::AnswerText(uint16_t data_id, std::string_view text) {
 void SimulatedDevice::Enqueue(CanFrame frame) {
   if (stopped_ || waiting_.size() >= kMaxWaitingAnswers) return;
   if (anti_collision_) frame.id |= kAntiCollisionBit;
-  MonoTime due = Now() + answer_delay_ + Seconds(FaultNumber("delay", "milliseconds", 0) / 1000);
+  MonoTime due = Now() + answer_delay_ + faults_.delay();
   if (!waiting_.empty()) due = std::max(due, waiting_.back().due + kBetweenAnswers);
   waiting_.push_back({due, frame});
   ArmAnswerTimer();
@@ -205,7 +192,6 @@ void SimulatedDevice::SendWaiting() {
 }
 
 bool SimulatedDevice::Distort(CanFrame* frame) {
-  if (FaultActive("silence") || Lost()) return false;
   const uint16_t data_id = static_cast<uint16_t>(frame->data[0] << 8 | frame->data[1]);
   const Register* row = FindRegister(data_id);
   if (FaultActive("nan") && row != nullptr) {
@@ -216,104 +202,37 @@ bool SimulatedDevice::Distort(CanFrame* frame) {
       std::copy(kNan.begin(), kNan.end(), frame->data.begin() + head);
     }
   }
-  if (FaultActive("wrong_length") && frame->dlc > 0) --frame->dlc;
-  if (FaultActive("garbled") &&
-      std::bernoulli_distribution(FaultNumber("garbled", "probability", 1))(random_)) {
-    for (uint8_t i = 0; i < frame->dlc; ++i) frame->data[i] = static_cast<uint8_t>(random_());
-  }
-  return true;
+  return faults_.Distort(frame, random_);
 }
 
-bool SimulatedDevice::Lost() {
-  if (!FaultActive("lost_frames")) return false;
-  return std::bernoulli_distribution(FaultNumber("lost_frames", "probability", 1))(random_);
-}
-
-bool SimulatedDevice::FaultActive(std::string_view fault) const {
-  return std::any_of(faults_.begin(), faults_.end(),
-                     [fault](const Fault& f) { return f.name == fault; });
-}
+bool SimulatedDevice::FaultActive(std::string_view fault) const { return faults_.Active(fault); }
 
 bool SimulatedDevice::FaultActive(std::string_view fault, int channel) const {
-  return std::any_of(faults_.begin(), faults_.end(), [fault, channel](const Fault& f) {
-    if (f.name != fault) return false;
-    const Value* value = FindArgument(f.arguments, "channel");
-    return value != nullptr && value->AsNumber() == channel;
-  });
-}
-
-double SimulatedDevice::FaultNumber(std::string_view fault, std::string_view argument,
-                                    double otherwise) const {
-  for (const Fault& f : faults_) {
-    if (f.name != fault) continue;
-    const Value* value = FindArgument(f.arguments, argument);
-    if (value != nullptr) return value->AsNumber();
-  }
-  return otherwise;
+  return faults_.Active(fault, "channel", channel);
 }
 
 absl::Status SimulatedDevice::InjectFault(std::string_view fault, const Arguments& parameters) {
-  const std::vector<FaultSpec>& specs = Faults();
-  const auto spec = std::find_if(specs.begin(), specs.end(),
-                                 [fault](const FaultSpec& s) { return fault == s.name; });
-  if (spec == specs.end()) {
-    return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_FAULT",
-                     "no fault is named \"" + std::string(fault) + "\"",
-                     {{"fault", std::string(fault)}});
-  }
-  for (const auto& [name, value] : parameters) {
-    const bool known = std::any_of(spec->parameters.begin(), spec->parameters.end(),
-                                   [&name = name](const auto& p) { return name == p.first; });
-    if (!known) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAULT_ARGUMENT",
-                       "the fault \"" + std::string(fault) + "\" has no argument \"" + name + "\"",
-                       {{"fault", std::string(fault)}, {"argument", name}});
-    }
-    const absl::StatusOr<std::optional<double>> number = NumberArgument(parameters, name);
-    if (!number.ok()) return number.status();
-    const double high = name == "probability" ? 1 : 1e9;
-    if (**number < 0 || **number > high) {
-      return MakeError(absl::StatusCode::kOutOfRange, "FAULT_ARGUMENT_RANGE",
-                       "found " + name + " = " + value.ToString() + ", expected 0 to " +
-                           Value::Number(high).ToString(),
-                       {{"argument", name}, {"found", value.ToString()}});
-    }
-  }
+  if (absl::Status status = faults_.Check(fault, parameters); !status.ok()) return status;
   const absl::StatusOr<bool> once = OnFault(fault, parameters);
   if (!once.ok()) return once.status();
   if (fault == "reboot") Restart(false);
   if (*once || fault == "reboot") return absl::OkStatus();
-  const Value* channel = FindArgument(parameters, "channel");
-  std::erase_if(faults_, [&](const Fault& f) {
-    if (f.name != fault) return false;
-    const Value* other = FindArgument(f.arguments, "channel");
-    return channel == nullptr || other == nullptr || other->AsNumber() == channel->AsNumber();
-  });
-  faults_.push_back({std::string(fault), parameters});
+  faults_.Add(fault, parameters, "channel");
   UpdatePower();
   OnFaultsChanged();
   return absl::OkStatus();
 }
 
 absl::StatusOr<int> SimulatedDevice::ClearFaults(std::string_view fault) {
-  const std::vector<FaultSpec>& specs = Faults();
-  if (!fault.empty() && std::none_of(specs.begin(), specs.end(),
-                                     [fault](const FaultSpec& s) { return fault == s.name; })) {
-    return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_FAULT",
-                     "no fault is named \"" + std::string(fault) + "\"",
-                     {{"fault", std::string(fault)}});
-  }
-  const auto removed =
-      std::erase_if(faults_, [fault](const Fault& f) { return fault.empty() || f.name == fault; });
+  const absl::StatusOr<int> removed = faults_.Clear(fault);
+  if (!removed.ok()) return removed;
   UpdatePower();
   OnFaultsChanged();
-  return static_cast<int>(removed);
+  return removed;
 }
 
 std::vector<std::pair<std::string, Arguments>> SimulatedDevice::ActiveFaults() const {
-  std::vector<std::pair<std::string, Arguments>> active;
-  for (const Fault& fault : faults_) active.emplace_back(fault.name, fault.arguments);
-  return active;
+  return faults_.active();
 }
 
 }  // namespace canhub::iseg

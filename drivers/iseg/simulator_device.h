@@ -12,14 +12,11 @@
 #include <vector>
 
 #include "drivers/api/driver.h"
+#include "drivers/api/simulated_faults.h"
 #include "drivers/iseg/edcp.h"
 #include "drivers/iseg/registers.h"
 
 namespace canhub::iseg {
-
-// A number or flag among a fault's arguments; INVALID_ARGUMENT names what was found.
-absl::StatusOr<std::optional<double>> NumberArgument(const Arguments& arguments,
-                                                     std::string_view name);
 
 // Runs on its line's thread. All state follows from frames, faults and the clock; nothing happens
 // between them that could be seen, so there is no tick but for announcements and answers.
@@ -86,10 +83,6 @@ class SimulatedDevice : public Simulator {
     MonoTime due;
     CanFrame frame;
   };
-  struct Fault {
-    std::string name;
-    Arguments arguments;
-  };
 
   void OnNmt(std::span<const uint8_t> payload);
   void LogOff();
@@ -100,8 +93,6 @@ class SimulatedDevice : public Simulator {
   void Enqueue(CanFrame frame);
   // Applies the faults of the line to an answer; false: it is lost.
   bool Distort(CanFrame* frame);
-  double FaultNumber(std::string_view fault, std::string_view argument, double otherwise) const;
-  bool Lost();
   void Restart(bool cold);
   void UpdatePower();
 
@@ -118,7 +109,7 @@ class SimulatedDevice : public Simulator {
   TimerId announcement_timer_ = 0;
   TimerId answer_timer_ = 0;
   std::deque<Waiting> waiting_;
-  std::vector<Fault> faults_;
+  SimulatedFaults faults_;
 
  protected:
   bool anti_collision_ = false;

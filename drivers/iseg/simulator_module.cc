@@ -273,17 +273,16 @@ absl::StatusOr<bool> IsegModuleSimulator::OnFault(std::string_view fault,
   const bool of_channel = fault == "trip" || fault == "overcurrent" || fault == "inhibit" ||
                           fault == "dead_channel" || fault == "arc";
   if (!of_channel) return false;
-  const absl::StatusOr<std::optional<double>> argument = NumberArgument(arguments, "channel");
-  if (!argument.ok()) return argument.status();
-  if (!argument->has_value() || **argument >= channels() || **argument != std::floor(**argument)) {
-    const std::string found =
-        argument->has_value() ? Value::Number(**argument).ToString() : std::string("none");
+  const Value* argument = FindArgument(arguments, "channel");
+  const double channel = argument == nullptr ? -1 : argument->AsNumber();
+  if (channel < 0 || channel >= channels() || channel != std::floor(channel)) {
+    const std::string found = argument == nullptr ? "none" : argument->ToString();
     return MakeError(absl::StatusCode::kInvalidArgument, "FAULT_CHANNEL",
                      "found channel " + found + ", expected 0 to " + std::to_string(channels() - 1),
                      {{"fault", std::string(fault)}, {"channel", found}});
   }
   if (fault != "trip") return false;
-  Carry(channels_[static_cast<size_t>(**argument)].Trip());
+  Carry(channels_[static_cast<size_t>(channel)].Trip());
   LatchEvents();
   return true;
 }

@@ -14,8 +14,8 @@
 #include "absl/status/status.h"
 #include "drivers/api/can_bus.h"
 #include "drivers/api/driver.h"
+#include "drivers/api/timer_scope.h"
 #include "drivers/iseg/edcp.h"
-#include "drivers/iseg/timer_scope.h"
 
 namespace canhub::iseg {
 

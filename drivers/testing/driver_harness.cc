@@ -175,13 +175,63 @@ int RecordingLog::bad_frames(std::string_view reason) const {
   return it == bad_frames_.end() ? 0 : it->second;
 }
 
+// ---------------------------------------------------------------- other devices, memory
+
+std::optional<OtherReading> SettableReadings::Read(std::string_view name) const {
+  const auto it = readings_.find(name);
+  if (it == readings_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::optional<std::string> RecordingMemory::Get(std::string_view key) const {
+  const auto it = values_.find(key);
+  if (it == values_.end()) return std::nullopt;
+  return it->second;
+}
+
+void RecordingMemory::Put(std::string_view key, std::string_view value,
+                          std::function<void(absl::Status)> done) {
+  values_[std::string(key)] = std::string(value);
+  if (!done) return;
+  if (at_once_) return done(absl::OkStatus());
+  waiting_.push_back(std::move(done));
+}
+
+void RecordingMemory::Saved(const absl::Status& status) {
+  for (const auto& done : std::exchange(waiting_, {})) done(status);
+}
+
+// ---------------------------------------------------------------- turn
+
+bool SettableTurn::Want(int rank) {
+  if (held_) return true;
+  if (taken_) {
+    wanted_ = rank;
+    return false;
+  }
+  held_ = true;
+  ++turns_;
+  return true;
+}
+
+void SettableTurn::Release() {
+  held_ = false;
+  wanted_.reset();
+}
+
+bool SettableTurn::Free() {
+  taken_ = false;
+  return std::exchange(wanted_, std::nullopt) && Want(0);
+}
+
 // ---------------------------------------------------------------- DriverHarness
 
 DriverHarness::DriverHarness(DeviceConfig device_config, BusInfo info)
     : config(std::move(device_config)), bus_info(std::move(info)) {}
 
-DriverContext DriverHarness::Context() {
-  return {config, bus_info, clock, timers, bus, state, commands, alarms, log};
+DriverContext DriverHarness::Context(FrameSender& sender) {
+  return {config,   bus_info, clock, timers,   sender, state,
+          commands, alarms,   log,   readings, memory, turn};
 }
 
 SimulatorContext DriverHarness::ForSimulator(uint64_t seed) {

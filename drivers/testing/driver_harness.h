@@ -155,12 +155,64 @@ class RecordingLog final : public DeviceLog {
   std::vector<std::pair<LogLevel, std::string>> lines_;
 };
 
+// Readings that a test sets, GOOD until it takes them away.
+class SettableReadings final : public ReadingSource {
+ public:
+  void Set(const std::string& name, OtherReading reading) { readings_[name] = std::move(reading); }
+  void Remove(const std::string& name) { readings_.erase(name); }
+  std::optional<OtherReading> Read(std::string_view name) const override;
+
+ private:
+  std::map<std::string, OtherReading, std::less<>> readings_;
+};
+
+// Values outlive the driver; what they are called back for waits for the test.
+class RecordingMemory final : public DeviceMemory {
+ public:
+  std::optional<std::string> Get(std::string_view key) const override;
+  void Put(std::string_view key, std::string_view value,
+           std::function<void(absl::Status)> done) override;
+  // Calls back everything that was put since, in its order.
+  void Saved(const absl::Status& status = absl::OkStatus());
+  size_t unsaved() const { return waiting_.size(); }
+  // From now on Put calls back at once: a disk that is never late. Or waits for Saved again.
+  void SaveAtOnce() { at_once_ = true; }
+  void SaveLater() { at_once_ = false; }
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+  std::vector<std::function<void(absl::Status)>> waiting_;
+  bool at_once_ = false;
+};
+
+// The turn of a device among others: free, until a test says that somebody else has it.
+class SettableTurn final : public Turn {
+ public:
+  bool Want(int rank) override;
+  void Release() override;
+  // From now on it is somebody else's.
+  void Take() { taken_ = true; }
+  // It is free again; true: this device has waited for it and has it now, so call OnTurn.
+  bool Free();
+  bool held() const { return held_; }
+  std::optional<int> wanted() const { return wanted_; }  // the rank, while it waits
+  int turns() const { return turns_; }                   // how often it was this device's
+
+ private:
+  bool taken_ = false;
+  bool held_ = false;
+  std::optional<int> wanted_;
+  int turns_ = 0;
+};
+
 struct DriverHarness {
   explicit DriverHarness(DeviceConfig device_config, BusInfo bus = {.id = "can0"});
   DriverHarness(const DriverHarness&) = delete;
   DriverHarness& operator=(const DriverHarness&) = delete;
 
-  DriverContext Context();
+  DriverContext Context() { return Context(bus); }
+  // With another way to send.
+  DriverContext Context(FrameSender& sender);
   SimulatorContext ForSimulator(uint64_t seed = 1);
 
   // Moves the clock, firing each timer at its own time, in order.
@@ -189,6 +241,9 @@ struct DriverHarness {
   RecordingReporter commands;
   RecordingAlarms alarms;
   RecordingLog log;
+  SettableReadings readings;
+  RecordingMemory memory;
+  SettableTurn turn;
 
  private:
   CommandId last_command_ = 0;

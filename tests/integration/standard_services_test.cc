@@ -133,7 +133,7 @@ TEST_F(StandardServicesTest, TheDaemonAndItsServicesServeFromTheStart) {
   EXPECT_EQ(Check(""), kServing);
   for (const char* service :
        {"HubService", "DeviceService", "ItemService", "BusService", "LeaseService", "AlarmService",
-        "HighVoltageService", "SimulationService"}) {
+        "HighVoltageService", "PowerConverterService", "SimulationService"}) {
     EXPECT_EQ(Check(std::string("canhub.v1.") + service), kServing) << service;
   }
   EXPECT_EQ(Check("hv9"), 0u);
@@ -175,8 +175,8 @@ TEST_F(StandardServicesTest, ReflectionListsAllServices) {
   for (const char* service :
        {"canhub.v1.HubService", "canhub.v1.DeviceService", "canhub.v1.ItemService",
         "canhub.v1.BusService", "canhub.v1.LeaseService", "canhub.v1.AlarmService",
-        "canhub.v1.HighVoltageService", "canhub.v1.SimulationService", "grpc.health.v1.Health",
-        "grpc.channelz.v1.Channelz"}) {
+        "canhub.v1.HighVoltageService", "canhub.v1.PowerConverterService",
+        "canhub.v1.SimulationService", "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"}) {
     EXPECT_THAT(listed, HasSubstr("\"" + std::string(service) + "\""));
   }
 }

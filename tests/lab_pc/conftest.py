@@ -63,11 +63,11 @@ def candump(tmp_path):
 
 @pytest.fixture
 def sim():
-    """sim("sim_channels=16", …) → canhub-sim as iseg module 2 on vcan0."""
+    """sim("sim_channels=16", …) → canhub-sim as iseg module 2 on vcan0; or another family's device."""
     running = []
 
-    def run(*settings, address=2, identifier="hv0", interface="vcan0"):
-        arguments = [BIN / "canhub-sim", "--bus", f"socketcan:{interface}", "--driver", "iseg", "--id", identifier, "--stdin",
+    def run(*settings, driver="iseg", address=2, identifier="hv0", interface="vcan0"):
+        arguments = [BIN / "canhub-sim", "--bus", f"socketcan:{interface}", "--driver", driver, "--id", identifier, "--stdin",
                      "--set", f"address={address}"]
         for setting in settings:
             arguments += ["--set", setting]

@@ -96,8 +96,8 @@ void Checker::OnFrameStarts(const std::string& bus, const CanFrame& frame, bool 
                     " although its actor has not turned for " +
                     Milliseconds(Now() - device.paused_since));
   }
+  device.last_asked = Now();  // S09; what keeps it on the line shows as well that its actor turns
   if (meaning.kind == Kind::kQuestion) {
-    device.last_asked = Now();
     device.asked[meaning.what] = Now();
     // S05: where everything is off already, a safe action sends nothing and asks for the proof.
     std::erase_if(expected_frames_, [&](const ExpectedFrame& e) { return e.device == *index; });
@@ -160,7 +160,8 @@ std::pair<const char*, std::string> Checker::WhyNot(const Given& given) const {
     return {"S02", "given before the bus was away"};
   }
   if (!given.safe && now >= given.deadline) return {"S02", "its deadline has passed"};
-  if (!given.lease_id.empty()) {
+  // A safe action needs no lease, so none that ends stops it, with whatever lease it was given.
+  if (!given.safe && !given.lease_id.empty()) {
     const auto lease = leases_.find(given.lease_id);
     if (lease != leases_.end() && (lease->second.over || lease->second.expires < now) &&
         now > std::min(lease->second.over_since, lease->second.expires)) {

@@ -9,8 +9,8 @@
 //       and has not used it up (a command sends each of its frames once; a safe action may insist).
 //       An act that only a given of an earlier life explains is S01 too: a restart sent a
 //       set-point. A safe action of the daemon's own must follow the end of a lease that had it.
-//  S02  An act starts before its given's deadline, before the end of its lease, and the bus was not
-//       away between the given and the act.
+//  S02  An act starts before its given's deadline and before the end of its lease (but safe actions
+//       go out however late and need no lease), and the bus was not away between the two.
 //  S03  What a client is shown as GOOD with a register behind it: an answer frame of that register
 //       and channel reached the daemon at exactly its read time; it is shown before good_until; and
 //       good_until is no further from the answer than the family states for that register.

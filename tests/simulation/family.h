@@ -2,6 +2,7 @@
 // Family, and one line in families.cc; nothing else here names a family.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,6 +54,8 @@ class Family {
  public:
   virtual ~Family() = default;
   virtual const DriverInfo& driver() const = 0;
+  // No run of this family is longer: one whose devices talk all the time has many frames an hour.
+  virtual Duration LongestRun() const { return std::chrono::hours(48); }
   // Devices for a lab with these buses, a few on each. `poll`: how often devices are asked.
   virtual std::vector<PlannedDevice> PlanDevices(Random& random,
                                                  const std::vector<std::string>& buses,
@@ -66,14 +69,15 @@ class Family {
   // that this device is polled in. nullopt: no bound stated.
   virtual std::optional<Duration> GoodFor(uint32_t what, const DeviceSnapshot& device) const = 0;
 
+  // Whether anything that a client asks for is a frame: a battery is only watched.
+  virtual bool Acts() const { return true; }
   // Something that a client would do; not always wise, not always allowed.
   virtual Act MakeAct(Random& random, const PlannedDevice& device) const = 0;
-  // A setting within everybody's limits, and one that must be refused.
-  virtual NamedWrite MakeSetting(Random& random, const PlannedDevice& device) const = 0;
-  virtual NamedWrite MakeForbidden(Random& random, const PlannedDevice& device) const = 0;
-  // The frame that the setting is; nullopt when the family's reader does not know.
-  virtual std::optional<CanFrame> FrameOf(const NamedWrite& write,
-                                          const PlannedDevice& device) const = 0;
+  // A set-point within everybody's limits, and one that must be refused.
+  virtual Act MakeSetting(Random& random, const PlannedDevice& device) const = 0;
+  virtual Act MakeForbidden(Random& random, const PlannedDevice& device) const = 0;
+  // The first frame that it is; nullopt when the family's reader does not know.
+  virtual std::optional<CanFrame> FrameOf(const Act& act, const PlannedDevice& device) const = 0;
   // How often this frame may go out for this act; 0: it is no part of it.
   virtual int Allows(const Act& act, const PlannedDevice& device, const CanFrame& frame) const = 0;
   // What stops everything at once, and what leaves it again.

@@ -271,13 +271,31 @@ class Iseg final : public Family {
     return 3 * milliseconds(ms + 1) + milliseconds(500);
   }
 
-  NamedWrite MakeSetting(Random& random, const PlannedDevice& device) const override {
+  Act MakeSetting(Random& random, const PlannedDevice& device) const override {
+    return std::vector<NamedWrite>{Setting(random, device)};
+  }
+
+  // Sometimes behind one that is allowed: all or nothing.
+  Act MakeForbidden(Random& random, const PlannedDevice& device) const override {
+    std::vector<NamedWrite> writes;
+    if (random.Chance(0.5)) writes.push_back(Setting(random, device));
+    writes.push_back(Forbidden(random, device));
+    return writes;
+  }
+
+  std::optional<CanFrame> FrameOf(const Act& act, const PlannedDevice& device) const override {
+    const auto* writes = std::get_if<std::vector<NamedWrite>>(&act);
+    if (writes == nullptr || writes->empty()) return std::nullopt;
+    return FrameOfWrite(writes->front(), device);
+  }
+
+  static NamedWrite Setting(Random& random, const PlannedDevice& device) {
     if (device.channels == 0) return {"power", Value::Flag(true)};
     return {ChannelItem(random, device, "voltage_set"),
             Value::Number(std::floor(random.Between(0, 400)))};
   }
 
-  NamedWrite MakeForbidden(Random& random, const PlannedDevice& device) const override {
+  static NamedWrite Forbidden(Random& random, const PlannedDevice& device) {
     if (device.channels == 0) return {"power", Value::Number(3)};
     switch (random.Below(5)) {
       case 0:
@@ -293,8 +311,8 @@ class Iseg final : public Family {
     }
   }
 
-  std::optional<CanFrame> FrameOf(const NamedWrite& write,
-                                  const PlannedDevice& device) const override {
+  static std::optional<CanFrame> FrameOfWrite(const NamedWrite& write,
+                                              const PlannedDevice& device) {
     const auto [channel, name] = SplitName(write.item);
     const bool number =
         write.value.type() == ValueType::kNumber || write.value.type() == ValueType::kInteger;
@@ -390,7 +408,7 @@ class Iseg final : public Family {
     if (const auto* writes = std::get_if<std::vector<NamedWrite>>(&act)) {
       int times = 0;
       for (const NamedWrite& write : *writes) {
-        const std::optional<CanFrame> expected = FrameOf(write, device);
+        const std::optional<CanFrame> expected = FrameOfWrite(write, device);
         if (expected && *expected == frame) ++times;
       }
       return times;

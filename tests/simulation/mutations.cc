@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include "tests/simulation/family_iseg.h"
+#include "tests/simulation/mutation_tools.h"
 #include "tests/simulation/stores.h"
 
 namespace canhub::simulation {
@@ -16,61 +18,6 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 // ---------------------------------------------------------------- buses
-
-// What a double of a bus may change. One for each bus; it outlives the daemon, as a bus does.
-class BusChange {
- public:
-  virtual ~BusChange() = default;
-  virtual absl::Status Send(BusPort& port, TxFrame frame) { return port.Send(std::move(frame)); }
-  virtual RxFrame Receive(RxFrame frame) { return frame; }
-  virtual void OnState(BusState /*state*/, BusPort& /*port*/) {}
-  virtual void OnAttached(BusPort& /*port*/) {}
-};
-
-class ChangedBus final : public CanBus {
- public:
-  ChangedBus(std::shared_ptr<CanBus> bus, std::shared_ptr<BusChange> change)
-      : bus_(std::move(bus)), change_(std::move(change)) {}
-  std::unique_ptr<BusPort> Attach(std::vector<CanFilter> filters, FrameSink* sink) override {
-    return std::make_unique<Port>(*bus_, std::move(filters), sink, change_);
-  }
-  void AddTap(FrameTap* tap) override { bus_->AddTap(tap); }
-  void RemoveTap(FrameTap* tap) override { bus_->RemoveTap(tap); }
-  BusStatus Status() const override { return bus_->Status(); }
-
- private:
-  class Port final : public BusPort, private FrameSink {
-   public:
-    Port(CanBus& bus, std::vector<CanFilter> filters, FrameSink* sink,
-         std::shared_ptr<BusChange> change)
-        : sink_(sink), change_(std::move(change)) {
-      port_ = bus.Attach(std::move(filters), this);
-      change_->OnAttached(*port_);
-    }
-    ~Port() override { port_.reset(); }
-    absl::Status Send(TxFrame frame) override { return change_->Send(*port_, std::move(frame)); }
-
-   private:
-    void OnRx(const RxFrame& frame) override { sink_->OnRx(change_->Receive(frame)); }
-    void OnTxReport(const TxReport& report) override { sink_->OnTxReport(report); }
-    void OnBusState(BusState state) override {
-      sink_->OnBusState(state);
-      if (port_) change_->OnState(state, *port_);
-    }
-    FrameSink* const sink_;
-    const std::shared_ptr<BusChange> change_;
-    std::unique_ptr<BusPort> port_;
-  };
-  const std::shared_ptr<CanBus> bus_;
-  const std::shared_ptr<BusChange> change_;
-};
-
-template <typename Change>
-void ChangeBus(RunOptions& options) {
-  options.doubles.bus = [](std::shared_ptr<CanBus> bus, const Clock*) -> std::shared_ptr<CanBus> {
-    return std::make_shared<ChangedBus>(std::move(bus), std::make_shared<Change>());
-  };
-}
 
 // Remembers the last frame that a command sent.
 class RemembersCommands : public BusChange {
@@ -212,9 +159,8 @@ class SendsWhatItRefuses final : public CommandGate, private FrameSink {
     std::optional<CanFrame> frame;
     std::string bus;
     for (const PlannedDevice& device : devices_) {
-      const auto* writes = std::get_if<std::vector<NamedWrite>>(&request.what);
-      if (device.id != request.device_id || writes == nullptr || writes->empty()) continue;
-      frame = family_.FrameOf(writes->front(), device);
+      if (device.id != request.device_id) continue;
+      frame = family_.FrameOf(request.what, device);
       bus = device.bus;
     }
     const auto in_call = std::make_shared<bool>(true);
@@ -272,68 +218,35 @@ class ForgetfulAudit final : public AuditLog {
   std::vector<AuditEntry> waiting_;
 };
 
-// A lively lab, looked at as often as a real one, with nothing but what shows the mutation.
-void Lively(RunOptions& options, Weights weights) {
-  options.poll = milliseconds(500);
-  options.idle = seconds(20);
-  options.length = minutes(10);
-  options.real_store = false;
-  options.weights = weights;
-}
-constexpr Weights kQuiet = {.set = 8,
-                            .act = 2,
-                            .forbidden = 0,
-                            .nonsense = 0,
-                            .read = 4,
-                            .watch = 0,
-                            .stalled_watch = 0,
-                            .lease = 0,
-                            .release = 0,
-                            .fall_silent = 0,
-                            .emergency = 0,
-                            .burst = 0,
-                            .raw = 0,
-                            .fault = 0,
-                            .weather = 0,
-                            .bus = 0,
-                            .wall_jump = 0,
-                            .pause = 0,
-                            .disk = 0,
-                            .kill = 0,
-                            .restart = 0,
-                            .reload = 0,
-                            .acknowledge = 0,
-                            .recover = 1,
-                            .refresh = 0};
-
+// Made for iseg modules: what they send and get is what some of the doubles understand.
 std::vector<Mutation> MakeMutations() {
   return {
       {"S01", "a daemon that starts puts the last set-point back",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.kill = 1;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          ChangeBus<RestoresOnStart>(options);
        }},
       {"S02", "a bus that comes back gets the last command again",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.bus = 1;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          ChangeBus<RepeatsAfterBusOff>(options);
        }},
       {"S03", "a reader of the cache does not look at the end of GOOD",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.pause = 2;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.quality = [](const Reading& reading, MonoTime) { return reading.quality; };
        }},
       {"S04", "a thread of its own keeps devices alive whose actor hangs",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.pause = 2;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.bystander = [](const Strain* strain,
                                         const std::vector<PlannedDevice>& devices,
                                         std::shared_ptr<CanBus> bus) {
@@ -344,7 +257,7 @@ std::vector<Mutation> MakeMutations() {
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.lease = 4;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.leases = [](Steppable* leases) {
            return std::make_unique<NowAndThen>(leases);
          };
@@ -354,7 +267,7 @@ std::vector<Mutation> MakeMutations() {
          Weights weights = kQuiet;
          weights.stalled_watch = 2;
          weights.watch = 2;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.held_up = [](const Strain& strain, size_t devices) {
            std::vector<size_t> held_up;
            if (strain.stalled_watches > 0) held_up.push_back(devices - 1);
@@ -365,14 +278,14 @@ std::vector<Mutation> MakeMutations() {
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.malformed = 3;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          ChangeBus<CompletesFrames>(options);
        }},
       {"S08", "the frame of a refused command goes out",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.forbidden = 4;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.gate = [](CommandGate* gate, const Family& family,
                                    const std::vector<PlannedDevice>& devices,
                                    const std::vector<std::pair<std::string, CanBus*>>& buses) {
@@ -383,7 +296,7 @@ std::vector<Mutation> MakeMutations() {
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.silence = 2;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.held_up = [](const Strain& strain, size_t devices) {
            std::vector<size_t> held_up;
            for (const size_t mute : strain.mute) held_up.push_back((mute + 1) % devices);
@@ -395,14 +308,14 @@ std::vector<Mutation> MakeMutations() {
          Weights weights = kQuiet;
          weights.burst = 5;
          weights.emergency = 5;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          ChangeBus<NoHurry>(options);
        }},
       {"S11", "the last entries of the record are not on the disk yet",
        [](RunOptions& options) {
          Weights weights = kQuiet;
          weights.kill = 1;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          const auto audit = std::make_shared<ForgetfulAudit*>(nullptr);
          options.doubles.audit = [audit](AuditLog* disk) {
            auto forgetful = std::make_unique<ForgetfulAudit>(disk);
@@ -416,7 +329,7 @@ std::vector<Mutation> MakeMutations() {
          Weights weights = kQuiet;
          weights.lease = 6;
          weights.wall_jump = 2;
-         Lively(options, weights);
+         Lively(options, IsegFamily(), weights);
          options.doubles.clock = [](const SimulatedClock* clock) {
            return std::make_unique<LeakyClock>(clock);
          };

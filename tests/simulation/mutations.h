@@ -16,6 +16,7 @@ struct Mutation {
   std::function<void(RunOptions&)> apply;
 };
 
+// One for each invariant, in their order.
 const std::vector<Mutation>& Mutations();
 
 }  // namespace canhub::simulation

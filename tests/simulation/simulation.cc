@@ -76,7 +76,7 @@ class Simulation {
   explicit Simulation(const RunOptions& options)
       : options_(options),
         directory_(options),
-        family_(PickFamily(options.seed)),
+        family_(options.family != nullptr ? *options.family : PickFamily(options.seed)),
         world_(PlanLab(family_, options.seed, PollOf(options), directory_.path()),
                options.doubles) {
     clients_ = {{{"unix:uid=1000(alice)", Role::kOperator}, {}},
@@ -163,7 +163,10 @@ class Simulation {
 
 RunResult Simulation::Run() {
   const MonoTime start = world_.start();
-  const MonoTime end = start + options_.length;
+  const Duration length = std::min(options_.length, family_.LongestRun());
+  const MonoTime end = start + length;
+  // As many times of rest in a short run as in a long one.
+  const Duration idle = length < options_.length ? length / 10 : options_.idle;
   MonoTime next = start + seconds(5);
   uint64_t index = 0;
   uint64_t left = 40;  // events until everybody rests
@@ -188,7 +191,7 @@ RunResult Simulation::Run() {
       next += gap.Exponential(milliseconds(gap.Chance(0.3) ? 20 : 1200));
     } else {
       HealAll();
-      next += seconds(60) + gap.Exponential(options_.idle);
+      next += seconds(60) + gap.Exponential(idle);
       left = 20 + gap.Below(60);
     }
     ++index;
@@ -424,17 +427,15 @@ void Simulation::SendFrame(Client& client, size_t bus, const CanFrame& frame, St
 
 void Simulation::Set(Random& random) {
   const size_t device = AnyDevice(random);
-  Submit(AnyClient(random), device,
-         std::vector<NamedWrite>{family_.MakeSetting(random, devices()[device])}, SomeStage(random),
-         SomeDeadline(random), random.Chance(0.2) ? "r" + std::to_string(random.Below(20)) : "");
+  Submit(AnyClient(random), device, family_.MakeSetting(random, devices()[device]),
+         SomeStage(random), SomeDeadline(random),
+         random.Chance(0.2) ? "r" + std::to_string(random.Below(20)) : "");
 }
 
 void Simulation::Forbidden(Random& random) {
   const size_t device = AnyDevice(random);
-  std::vector<NamedWrite> writes;
-  if (random.Chance(0.5)) writes.push_back(family_.MakeSetting(random, devices()[device]));
-  writes.push_back(family_.MakeForbidden(random, devices()[device]));
-  Submit(AnyClient(random), device, std::move(writes), SomeStage(random), SomeDeadline(random), "");
+  Submit(AnyClient(random), device, family_.MakeForbidden(random, devices()[device]),
+         SomeStage(random), SomeDeadline(random), "");
 }
 
 void Simulation::Nonsense(Random& random) {
@@ -442,8 +443,7 @@ void Simulation::Nonsense(Random& random) {
   Client& client = AnyClient(random);
   switch (random.Below(7)) {
     case 0:  // too late already
-      return Submit(client, device,
-                    std::vector<NamedWrite>{family_.MakeSetting(random, devices()[device])},
+      return Submit(client, device, family_.MakeSetting(random, devices()[device]),
                     Stage::kConfirmed, clock().Now() - milliseconds(1), "");
     case 1:
       return Submit(client, device,
@@ -464,8 +464,8 @@ void Simulation::Nonsense(Random& random) {
       return;
     }
     default: {
-      std::vector<NamedWrite> writes(
-          1100, NamedWrite{family_.MakeSetting(random, devices()[device]).item, Value()});
+      std::vector<NamedWrite> writes(1100,
+                                     NamedWrite{family_.LiveItem(devices()[device]), Value()});
       return Submit(client, device, std::move(writes), Stage::kConfirmed, kNever, "");
     }
   }
@@ -591,8 +591,8 @@ void Simulation::Burst(Random& random) {
   const uint64_t count = 20 + random.Below(120);
   Client& client = clients_[random.Below(3)];
   for (uint64_t i = 0; i < count; ++i) {
-    Submit(client, device, std::vector<NamedWrite>{family_.MakeSetting(random, devices()[device])},
-           Stage::kConfirmed, SomeDeadline(random), "");
+    Submit(client, device, family_.MakeSetting(random, devices()[device]), Stage::kConfirmed,
+           SomeDeadline(random), "");
   }
   if (random.Chance(0.6)) {
     const uint64_t other = random.Below(3);

@@ -23,6 +23,8 @@ struct Weights {
 struct RunOptions {
   uint64_t seed = 1;
   Duration length = std::chrono::hours(1);
+  // nullptr: drawn from the seed.
+  const Family* family = nullptr;
   // How often devices are asked. Unset: drawn from the seed.
   std::optional<Duration> poll;
   // The mean time in which nobody does anything, between times in which everybody does.

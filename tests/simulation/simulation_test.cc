@@ -5,10 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "tests/simulation/campaign.h"
+#include "tests/simulation/family_battery_module.h"
 #include "tests/simulation/family_iseg.h"
+#include "tests/simulation/family_studer.h"
+#include "tests/simulation/family_ystech_pcs.h"
 #include "tests/simulation/mutations.h"
 
 namespace canhub::simulation {
@@ -27,6 +31,27 @@ RunOptions Everything(uint64_t seed) {
 }
 
 // ---------------------------------------------------------------- labs
+
+// Each family, whatever seeds draw.
+class EachFamily : public testing::TestWithParam<size_t> {};
+TEST_P(EachFamily, KeepsEveryPromise) {
+  for (const uint64_t seed : {1, 2, 3, 4, 5}) {
+    RunOptions options = Everything(seed);
+    options.family = Families()[GetParam()];
+    const RunResult result = Simulate(options);
+    ASSERT_FALSE(result.violation) << Report(options, result);
+    EXPECT_GT(result.given, 0u);
+    if (options.family->Acts()) {
+      EXPECT_GT(result.acts, 0u);
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Simulation, EachFamily, testing::Range<size_t>(0, Families().size()),
+                         [](const testing::TestParamInfo<size_t>& info) {
+                           std::string name = Families()[info.param]->driver().name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 // One test for each share, so that they can run side by side: CANHUB_SIMULATE_HOURS in all.
 class RandomLabs : public testing::TestWithParam<int> {};
@@ -72,10 +97,7 @@ TEST(Simulation, S12_ARunWithWallJumpsIsTheRunWithout) {
 
 // ---------------------------------------------------------------- the checker can fail
 
-class Mutants : public testing::TestWithParam<size_t> {};
-
-TEST_P(Mutants, AreCaught) {
-  const Mutation& mutation = Mutations()[GetParam()];
+void ExpectCaught(const Mutation& mutation) {
   constexpr uint64_t kSeeds = 5;
   std::string seen;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
@@ -95,10 +117,27 @@ TEST_P(Mutants, AreCaught) {
   FAIL() << mutation.invariant << " (" << mutation.what << ") was not caught:" << seen;
 }
 
+class Mutants : public testing::TestWithParam<size_t> {};
+TEST_P(Mutants, AreCaught) { ExpectCaught(Mutations()[GetParam()]); }
 INSTANTIATE_TEST_SUITE_P(Simulation, Mutants, testing::Range<size_t>(0, 12),
                          [](const testing::TestParamInfo<size_t>& info) {
                            return std::string(Mutations()[info.param].invariant);
                          });
+
+class BatteryModuleMutants : public testing::TestWithParam<size_t> {};
+TEST_P(BatteryModuleMutants, AreCaught) { ExpectCaught(BatteryModuleMutations()[GetParam()]); }
+INSTANTIATE_TEST_SUITE_P(Simulation, BatteryModuleMutants,
+                         testing::Range<size_t>(0, BatteryModuleMutations().size()));
+
+class StuderMutants : public testing::TestWithParam<size_t> {};
+TEST_P(StuderMutants, AreCaught) { ExpectCaught(StuderMutations()[GetParam()]); }
+INSTANTIATE_TEST_SUITE_P(Simulation, StuderMutants,
+                         testing::Range<size_t>(0, StuderMutations().size()));
+
+class YstechPcsMutants : public testing::TestWithParam<size_t> {};
+TEST_P(YstechPcsMutants, AreCaught) { ExpectCaught(YstechPcsMutations()[GetParam()]); }
+INSTANTIATE_TEST_SUITE_P(Simulation, YstechPcsMutants,
+                         testing::Range<size_t>(0, YstechPcsMutations().size()));
 
 TEST(Mutations, ThereIsOneForEachInvariant) {
   std::vector<std::string> invariants;
@@ -147,6 +186,44 @@ TEST(IsegReader, KnowsWhatIsMalformed) {
   EXPECT_FALSE(malformed("210#410203")) << "a device without such an item";
   EXPECT_TRUE(malformed("210#41020344BB80"));
   EXPECT_TRUE(malformed("210#4102037FC00000")) << "not a number";
+}
+
+// Worked frames of studer-xcom-can.md, section 14.
+TEST(StuderReader, KnowsWhatActs) {
+  const Family& studer = StuderFamily();
+  using Kind = FrameMeaning::Kind;
+  const auto read = [&](const char* text, bool from_daemon) {
+    return studer.Read(*ParseFrame(text), from_daemon);
+  };
+  EXPECT_EQ(read("03280080#05060443660000", true).kind, Kind::kAct);    // E9
+  EXPECT_EQ(read("03280000#0BB8", true).kind, Kind::kQuestion);         // E1
+  EXPECT_EQ(read("03280040#050602", true).kind, Kind::kQuestion);       // E7
+  EXPECT_EQ(read("0000CA00#0BB84145C000", false).kind, Kind::kAnswer);  // E1
+  EXPECT_EQ(read("0000CA00#0BB84145C000", false).address, 101u);
+  EXPECT_EQ(read("0000CA00#0BB84145C000", false).what, 3000u);
+  EXPECT_EQ(read("0000CA01#270F00000022", false).kind, Kind::kAnnouncement);  // E24: no value
+  EXPECT_EQ(read("0FA0D2C0#001000000000", false).kind, Kind::kAnnouncement);  // E31
+  EXPECT_TRUE(read("0000CA00#0BB841", false).malformed);                      // E38
+  EXPECT_EQ(read("351#480200050005AE01", false).kind, Kind::kForeign);        // E35
+}
+
+// Worked frames of ystech-pcs.md, section 18.
+TEST(YstechPcsReader, KnowsWhatActs) {
+  const Family& pcs = YstechPcsFamily();
+  using Kind = FrameMeaning::Kind;
+  const auto read = [&](const char* text, bool from_daemon) {
+    return pcs.Read(*ParseFrame(text), from_daemon);
+  };
+  EXPECT_EQ(read("180BFAB4#0200000000000000", true).kind, Kind::kAct);       // row 6
+  EXPECT_EQ(read("180FFAB4#0100000000000000", true).kind, Kind::kAct);       // row 18
+  EXPECT_EQ(read("180F00B4#0000000000000000", true).kind, Kind::kAct);       // row 22
+  EXPECT_EQ(read("181AFAB4#0000271002000000", true).kind, Kind::kSession);   // row 23
+  EXPECT_EQ(read("181DFAB4#0A00000000000000", true).kind, Kind::kQuestion);  // row 36
+  EXPECT_EQ(read("1801FAB4#0100000000000000", true).kind, Kind::kQuestion);  // row 1
+  EXPECT_EQ(read("1813B4FA#0D00000000000000", false).kind, Kind::kAnswer);   // row 46
+  EXPECT_EQ(read("1813B4FA#0D00000000000000", false).address, 0xFAu);
+  EXPECT_TRUE(read("1813B4FA#0D000000000000", false).malformed);
+  EXPECT_EQ(read("210#41000344BB8000", true).kind, Kind::kForeign);
 }
 
 }  // namespace

@@ -8,13 +8,19 @@ import pytest
 from processes import BIN, ROOT, Daemon, grpcurl_path
 
 BLOCK = re.compile(r"<!-- recipe -->\s*(?:<!-- expect: (?P<expect>.*?) -->\s*)?```sh\n(?P<code>.*?)```", re.S)
-DOCUMENTS = ["README.md", "docs/api-by-example.md"]
+# Each with the demo that it is written for.
+DOCUMENTS = {
+    "README.md": "config/demo.yaml",
+    "docs/api-by-example.md": "config/demo.yaml",
+    "docs/power-converters.md": "config/battery-test.yaml",
+    "docs/studer.md": "config/solar.yaml",
+}
 
 
 def recipes():
-    for document in DOCUMENTS:
+    for document, config in DOCUMENTS.items():
         for number, match in enumerate(BLOCK.finditer((ROOT / document).read_text()), 1):
-            yield pytest.param(match["code"], match["expect"], id=f"{pathlib.Path(document).stem}-{number}")
+            yield pytest.param(config, match["code"], match["expect"], id=f"{pathlib.Path(document).stem}-{number}")
 
 
 def test_there_are_recipes():
@@ -23,17 +29,28 @@ def test_there_are_recipes():
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """One demo lab for all recipes, at the address that they are written for."""
+def lab_of(tmp_path_factory):
+    """The lab of a configuration, at the address that recipes are written for: the one that runs, if it is that."""
     grpcurl_path()
-    daemon = Daemon(ROOT / "config/demo.yaml", tmp_path_factory.mktemp("state"), listen="127.0.0.1:50051")
-    daemon.wait_ready()
-    yield daemon
-    daemon.stop()
+    running = {}
+
+    def lab(config):
+        if config not in running:
+            for daemon in running.values():
+                daemon.stop()
+            running.clear()
+            running[config] = Daemon(ROOT / config, tmp_path_factory.mktemp("state"), listen="127.0.0.1:50051")
+            running[config].wait_ready()
+        return running[config]
+
+    yield lab
+    for daemon in running.values():
+        daemon.stop()
 
 
-@pytest.mark.parametrize("code, expect", list(recipes()))
-def test_recipe(lab, code, expect):
+@pytest.mark.parametrize("config, code, expect", list(recipes()))
+def test_recipe(lab_of, config, code, expect):
+    lab = lab_of(config)
     path = f"{pathlib.Path(grpcurl_path()).parent}:{BIN}:/usr/local/bin:/usr/bin:/bin"
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, timeout=90,
                           cwd=ROOT, env={"PATH": path, "HOME": "/nonexistent", "CANHUB_ADDRESS": lab.address})

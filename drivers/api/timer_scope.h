@@ -8,7 +8,7 @@
 
 #include "drivers/api/timers.h"
 
-namespace canhub::iseg {
+namespace canhub {
 
 // On the actor's thread. `timers` outlives it.
 class TimerScope {
@@ -45,4 +45,4 @@ class TimerScope {
   std::set<TimerId> pending_;
 };
 
-}  // namespace canhub::iseg
+}  // namespace canhub

@@ -1,0 +1,140 @@
+"""A YSTECH power converter on real SocketCAN: a whole run as candump sees it, and heartbeats while the
+machine has no time. Rows are those of the PCS facts, section 18."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from processes import wait_for_in_lab as wait_for
+
+CONFIG = """
+listen: [127.0.0.1:0]
+access: {default: engineer}
+buses:
+  can0: {type: socketcan, interface: vcan0, bitrate: 250000}
+devices:
+  pcs1: {driver: ystech-pcs, bus: can0, address: 0xFA}
+"""
+HEARTBEAT = "181AFAB4#0000271002000000"  # row 23
+START, STOP = "180FFAB4#0100000000000000", "180FFAB4#0000000000000000"  # rows 18, 19
+# 380 V open-circuit and 0.1 ohm: 385 V at -50 A. So large that its charge does not change.
+BATTERY = ["sim_noise=0", "sim_battery_voltage=380 V", "sim_battery_capacity=1000000 Ah"]
+
+
+@pytest.fixture
+def converter(sim, daemon):
+    sim(*BATTERY, driver="ystech-pcs", address=250, identifier="pcs1")
+    hub = daemon(CONFIG)
+    hub.wait_ready()
+
+    def pcs(*arguments):
+        return hub.ctl("--timeout", "60s", "pcs", *arguments)
+
+    pcs.daemon = hub
+    return pcs
+
+
+def of_code(frames, code):
+    """Frames with this PF, repetitions left out."""
+    found = [f for f in frames if f[2:4] == f"{code:02X}"]
+    return [f for i, f in enumerate(found) if i == 0 or f != found[i - 1]]
+
+
+def first(frames, wanted):
+    return next(when for when, text in frames if text == wanted)
+
+
+def run_for(converter, seconds):
+    converter("set", "pcs1", "cccv", "400", "-50", "5")
+    converter("enable", "pcs1")
+    time.sleep(seconds)
+
+
+def test_candump_of_a_whole_run_is_the_golden_frames(converter, candump):
+    run_for(converter, 10)
+    converter("disable", "pcs1")
+    time.sleep(1)
+    frames = [text for _, text in candump.frames()]
+    sent = [f for f in frames if f[4:8] == "FAB4"]
+    # Rows 7 (for address 0xFA), 11, 12, 18, 19: nothing else that acts, nothing twice, and all heartbeats are row 23.
+    acts = [f for f in sent if f[2:4] not in ("01", "1A", "1D")]
+    assert acts == ["180BFAB4#2900000000000000", "180CFAB4#00061A80FFFF3CB0", "180DFAB4#0000138800000000", START, STOP]
+    assert of_code(sent, 0x1A) == [HEARTBEAT]
+    # Rows 41, 42: each is answered.
+    answers = [f for f in frames if f[2:8] in ("0EB4FA", "10B4FA")]
+    assert answers == ["180EB4FA#0100000000000000"] * 3 + ["1810B4FA#0100000000000000"] * 2
+    # Read back: rows 64 to 66.
+    for row in ["1836B4FA#2900000000000000", "1837B4FA#00061A80FFFF3CB0", "1838B4FA#0000138800000000"]:
+        assert row in frames
+    # Standby, self check, soft start, constant current, standby (section 9).
+    assert of_code(frames, 0x13) == [f"1813B4FA#{state}00000000000000" for state in ("0D", "09", "0A", "0C", "0D")]
+    running = frames[frames.index(START):frames.index(STOP)]
+    # 385 V · -50 A = -19.25 kW; 19.845 kW of the grid at 97 %, 28.8 A in each phase, power factor -1.
+    assert [f for f in running if f[2:4] == "11"][-1].startswith("1811B4FA#0F0A251CFF3F")
+    for golden in ["1839B4FA#0005DFE8000E7EF0", "1815B4FA#012001200120FFF6", "1816B4FA#FF3A000000C601F4",
+                   "1824B4FA#FFBE000000420000", "1814B4FA#08FC08FC08FC0000"]:
+        assert [f for f in running if f[:4] == golden[:4]][-1] == golden
+    # 380 V and no current again.
+    assert [f for f in frames if f[2:4] == "39"][-1] == "1839B4FA#0005CC60000F4240"
+
+
+# Sleeps like a heartbeat does, with nothing else to do, and prints how late each one woke up, in ms.
+BARE = """
+import sys, time
+due = time.monotonic()
+while True:
+    due += 0.2
+    time.sleep(max(0, due - time.monotonic()))
+    print((time.monotonic() - due) * 1e3, flush=True)
+"""
+
+
+def percentile(values, percent):
+    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+def test_heartbeats_keep_coming_with_all_cores_busy(converter, candump, record_property):
+    run_for(converter, 1)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * os.cpu_count())]
+    bare = subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE, text=True)
+    begin = time.time()
+    try:
+        time.sleep(30)
+    finally:
+        end = time.time()
+        for process in [*busy, bare]:
+            process.terminate()
+    floor = [float(line) for line in bare.communicate()[0].splitlines()[5:]]
+    beats = [when for when, text in candump.frames() if text == HEARTBEAT and begin <= when <= end]
+    gaps = [1e3 * (b - a) for a, b in zip(beats, beats[1:])]
+    late = [abs(gap - 200) for gap in gaps]
+    for percent in (50, 99, 100):
+        record_property(f"gap_ms_p{percent}", round(percentile(gaps, percent), 1))
+        record_property(f"bare_thread_late_ms_p{percent}", round(percentile(floor, percent), 1))
+    print("gaps p50 p99 max", [round(percentile(gaps, p), 1) for p in (50, 99, 100)],
+          "bare late p50 p99 max", [round(percentile(floor, p), 1) for p in (50, 99, 100)], "beats", len(beats))
+    # Every beat is there; the PCS stops after 5 s without one (section 10).
+    assert len(beats) >= 0.95 * (end - begin) / 0.2
+    assert max(gaps) < 5000
+    # A gap has two ends that may be late, and a beat three threads (timer, bus, kernel).
+    assert percentile(late, 99) <= 50 + 6 * percentile(floor, 99)
+    states = of_code([text for when, text in candump.frames() if when >= begin], 0x13)
+    assert states == ["1813B4FA#0C00000000000000"]
+    converter("disable", "pcs1")
+
+
+def test_without_heartbeats_the_converter_stops_itself(converter, candump):
+    """The daemon is the only one that keeps it alive (S04): stopped, not ended, it is as if it hung."""
+    run_for(converter, 1)
+    converter.daemon.popen.send_signal(signal.SIGSTOP)
+    try:
+        # Row 47: fault 0x800D.
+        wait_for("the fault", lambda: "1813B4FA#0600800D00000000" in [text for _, text in candump.frames()])
+    finally:
+        converter.daemon.popen.send_signal(signal.SIGCONT)
+    frames = candump.frames()
+    last = max(when for when, text in frames if text == HEARTBEAT and when < first(frames, "1813B4FA#0600800D00000000"))
+    assert 4.9 < first(frames, "1813B4FA#0600800D00000000") - last < 7
