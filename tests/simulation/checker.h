@@ -151,7 +151,10 @@ class Checker {
     bool asked;
   };
   using Key = std::tuple<size_t, uint32_t, int>;
+  // What daemon/core/gate_impl.h states for safe actions.
+  static constexpr Duration kSafeDeadline = std::chrono::minutes(10);
 
+  static std::string Milliseconds(Duration d);
   void Fail(const char* invariant, std::string text);
   MonoTime Now() const { return clock_->Now(); }
   std::optional<size_t> DeviceAt(const std::string& bus, uint32_t address) const;
