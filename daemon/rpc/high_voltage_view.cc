@@ -49,7 +49,8 @@ HighVoltageView::HighVoltageView(const DeviceSnapshot& snapshot, const TimeView&
               .is_ramping = find(hv::channel::kIsRamping),
               .is_tripped = find(hv::channel::kIsTripped),
               .is_emergency_off = find(hv::channel::kIsEmergencyOff),
-              .is_inhibited = find(hv::channel::kIsInhibited)};
+              .is_inhibited = find(hv::channel::kIsInhibited),
+              .trip_event = find(hv::channel::kTripEvent)};
     status_bits_ = BitsOf(block, specs_.status);
     event_bits_ = BitsOf(block, specs_.event_status);
     return;
@@ -137,7 +138,9 @@ void HighVoltageView::SetChannel(int channel, v1::HighVoltageChannel* out) const
 
   const std::optional<bool> on = flag(specs_.is_on);
   const std::optional<bool> ramping = flag(specs_.is_ramping);
-  const std::optional<bool> tripped = flag(specs_.is_tripped);
+  std::optional<bool> tripped = flag(specs_.is_tripped);
+  // Whichever was read first.
+  if (flag(specs_.trip_event).value_or(false)) tripped = true;
   const std::optional<bool> emergency_off = flag(specs_.is_emergency_off);
   const std::optional<bool> inhibited = flag(specs_.is_inhibited);
   SetIf(on, [&](bool v) { out->set_on(v); });

@@ -36,7 +36,7 @@ class HighVoltageView {
     int voltage_measure, current_measure, voltage_set, current_set, voltage_nominal,
         current_nominal, voltage_limit, current_limit, voltage_bounds, current_bounds, ramp_up,
         ramp_down, status, event_status, is_on, is_ramping, is_tripped, is_emergency_off,
-        is_inhibited;
+        is_inhibited, trip_event;
   };
   struct Bit {
     int bit;

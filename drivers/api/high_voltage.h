@@ -42,6 +42,8 @@ inline constexpr char kIsRamping[] = "is_voltage_ramp";
 inline constexpr char kIsTripped[] = "is_trip";
 inline constexpr char kIsEmergencyOff[] = "is_emergency_off";
 inline constexpr char kIsInhibited[] = "is_external_inhibit";
+// Flag of the event register, latched until it is cleared; read at another moment than the status.
+inline constexpr char kTripEvent[] = "event_trip";
 }  // namespace channel
 
 namespace module {

@@ -81,6 +81,23 @@ TEST_F(HighVoltageRpcTest, AChannelRampsToItsVoltageAndSettlesThere) {
   EXPECT_THAT(channel.status(), Contains("is_on"));
 }
 
+// The registers of events and of the status are read one after the other.
+TEST_F(HighVoltageRpcTest, ATripIsTheStateAsSoonAsOneOfItsRegistersTells) {
+  for (uint32_t number = 0; number < 16; ++number) {
+    ASSERT_TRUE(SetVoltage(Voltage("hv0", number, 500)).ok());
+    ASSERT_TRUE(SwitchOn("hv0", number, v1::WAIT_FOR_SETTLED).ok());
+    lab_.RunFor(std::chrono::milliseconds(7 * number));  // somewhere else in the round of polls
+    lab_.Inject("hv0", "trip", static_cast<int>(number));
+    v1::HighVoltageChannel channel;
+    ASSERT_TRUE(lab_.StepUntil([&] {
+      channel = Channel("hv0", number);
+      return !channel.on() || testing::Value(channel.events(), Contains("event_trip"));
+    }));
+    EXPECT_EQ(channel.state(), "tripped") << "channel " << number;
+    EXPECT_TRUE(channel.tripped());
+  }
+}
+
 TEST_F(HighVoltageRpcTest, AVoltageAboveTheConfiguredLimitIsRefusedWithTheLimit) {
   const grpc::Status status = SetVoltage(Voltage("hv0", 3, 1250));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
