@@ -38,6 +38,10 @@ const char* LimitOf(Quantity quantity) {
   }
 }
 
+const char* UnitOfLimit(std::string_view name) {
+  return name == kLimitVoltage ? "V" : name == kLimitCurrent ? "A" : "W";
+}
+
 absl::Status Invalid(const std::string& device_id, std::string_view reason, const std::string& text,
                      ErrorFields fields) {
   fields["device_id"] = device_id;
@@ -135,9 +139,7 @@ class Checker {
                        double magnitude, const std::string& how = "") const {
     const std::optional<ConfiguredLimit> limit = FindLimit(config_, name);
     if (!limit || std::abs(magnitude) <= limit->value) return absl::OkStatus();
-    const char* unit = name == std::string_view(kLimitVoltage)   ? "V"
-                       : name == std::string_view(kLimitCurrent) ? "A"
-                                                                 : "W";
+    const char* unit = UnitOfLimit(name);
     return MakeError(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
                      config_.id + ": " + parameter.name + ": " + WithUnit(value, parameter.unit) +
                          how + " is above the limit of " + WithUnit(limit->value, unit) + " (" +
@@ -252,6 +254,28 @@ absl::Status CheckModeSetting(const DeviceConfig& config, const Protection& prot
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+std::string WiderThanLimits(const DeviceConfig& config, const std::optional<ProtectionParams1>& one,
+                            const std::optional<ProtectionParams2>& two) {
+  std::string text;
+  const auto compare = [&](const char* parameter, double value, const char* name) {
+    const std::optional<ConfiguredLimit> limit = FindLimit(config, name);
+    if (!limit || value <= limit->value) return;
+    const char* unit = UnitOfLimit(name);
+    text += (text.empty() ? "" : ", ") + std::string(parameter) + " is " + WithUnit(value, unit) +
+            " and the limit " + WithUnit(limit->value, unit) + " (" + limit->origin + ")";
+  };
+  if (one) {
+    compare("max_output_voltage", one->max_output_voltage_v, kLimitVoltage);
+    compare("max_charge_current", one->max_charge_current_a, kLimitCurrent);
+    compare("max_discharge_current", one->max_discharge_current_a, kLimitCurrent);
+  }
+  if (two) {
+    compare("max_charge_power", 1000 * two->max_charge_power_kw, kLimitPower);
+    compare("max_discharge_power", 1000 * two->max_discharge_power_kw, kLimitPower);
+  }
+  return text;
 }
 
 std::string ToText(const ModeSetting& setting) {

@@ -40,6 +40,11 @@ struct Protection {
 absl::Status CheckModeSetting(const DeviceConfig& config, const Protection& protection,
                               const ModeSetting& setting);
 
+// Which of these protection parameters let more flow than the configured limits allow to be set,
+// with both values and where the limit stands; "" for none. nullopt: not known, and not compared.
+std::string WiderThanLimits(const DeviceConfig& config, const std::optional<ProtectionParams1>& one,
+                            const std::optional<ProtectionParams2>& two);
+
 // "dc_cc_cv: voltage_setpoint 400 V, current_setpoint -50 A".
 std::string ToText(const ModeSetting& setting);
 

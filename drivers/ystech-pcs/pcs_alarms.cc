@@ -14,6 +14,7 @@ constexpr char kPowerFailure[] = "power_failure";
 constexpr char kLost[] = "lost";
 constexpr char kNotStopped[] = "not_stopped";
 constexpr char kExternal[] = "external_measurement";
+constexpr char kWider[] = "protection_wider";
 constexpr char kSecondController[] = "second_controller";
 // Without data from the controller for so long the device stops with 0x800D (section 10).
 constexpr Duration kDeviceTimeout = seconds(5);
@@ -33,7 +34,8 @@ std::string PcsAlarms::HeartbeatAdvice() const {
     return "this daemon's heartbeats were on the wire all the time: check the cable to CAN1, its "
            "termination, the address, and whether the device listens on CAN1; ";
   }
-  return "this daemon's bus was down, or its heartbeats were not taken by it; ";
+  return "none of this daemon's heartbeats was on the wire for 5 s: its bus was down, or the daemon "
+         "hung; ";
 }
 
 std::string PcsAlarms::FaultAlarmText(int code) const {
@@ -96,6 +98,19 @@ void PcsAlarms::OnExternal(const std::string& problem) {
   } else {
     alarms_.Raise(kExternal, AlarmSeverity::kWarning,
                   problem + "; the heartbeat says that nothing is measured");
+  }
+}
+
+void PcsAlarms::OnProtection(const std::string& wider) {
+  if (wider == wider_) return;
+  wider_ = wider;
+  if (wider.empty()) {
+    alarms_.Clear(kWider);
+  } else {
+    alarms_.Raise(kWider, AlarmSeverity::kWarning,
+                  "limits bound what may be set; what flows is bounded by the device's protection "
+                  "parameters alone, and these are wider: " +
+                      wider + "; set them as tight as the limits");
   }
 }
 

@@ -7,6 +7,7 @@
 //                        warning   the same, and it did not run
 //   not_stopped          critical  a stop was sent and it is not known to have stopped
 //   external_measurement warning   the configured item for the heartbeat is not GOOD
+//   protection_wider     warning   its protection parameters allow more than the configured limits
 //   second_controller    warning   somebody else on the bus sends as controller
 #pragma once
 
@@ -32,6 +33,8 @@ class PcsAlarms {
   void OnNotStopped(const std::string& text);
   // `problem`: "" when the values are there, or none are configured.
   void OnExternal(const std::string& problem);
+  // `wider`: as WiderThanLimits says it; "" clears it.
+  void OnProtection(const std::string& wider);
   void OnSecondController(const CanFrame& frame);
 
  private:
@@ -45,7 +48,7 @@ class PcsAlarms {
   bool power_failure_ = false;
   bool lost_ = false;
   bool not_stopped_ = false;
-  std::string external_;
+  std::string external_, wider_;  // the texts that are raised
   TimerId second_controller_ = 0;
   std::optional<MonoTime> last_heartbeat_;
 };

@@ -7,6 +7,7 @@
 #include "drivers/api/errors.h"
 #include "drivers/api/power_converter.h"
 #include "drivers/ystech-pcs/items.h"
+#include "drivers/ystech-pcs/mode_setting.h"
 
 namespace canhub::ystech_pcs {
 namespace {
@@ -219,6 +220,9 @@ void PcsDriver::OnFrame(const RxFrame& frame) {
     ran_ = kind == StateClass::kRunning || kind == StateClass::kStarting;
     alarms_.OnStatus(status);
     if (!online() && CanTransmit(bus_state_)) OnOnline();
+  } else if (message->pf == Pf::kProtectionParams1Reply ||
+             message->pf == Pf::kProtectionParams2Reply) {
+    CompareLimits();
   } else if (message->pf == Pf::kArmVersion || message->pf == Pf::kDspVersion) {
     const auto version = As<Version>(*message);
     const bool arm = message->pf == Pf::kArmVersion;
@@ -236,6 +240,18 @@ void PcsDriver::OnFrame(const RxFrame& frame) {
   }
   if (message->pf == Pf::kStatus) engine_.OnStatus();
   OnRead(message->pf);
+}
+
+void PcsDriver::CompareLimits() {
+  std::optional<ProtectionParams1> one;
+  std::optional<ProtectionParams2> two;
+  if (const auto read = image_.Latest(Pf::kProtectionParams1Reply)) {
+    one = As<ProtectionParams1>(*read);
+  }
+  if (const auto read = image_.Latest(Pf::kProtectionParams2Reply)) {
+    two = As<ProtectionParams2>(*read);
+  }
+  alarms_.OnProtection(WiderThanLimits(context_.config, one, two));
 }
 
 // ---------------------------------------------------------------- commands, fresh reads

@@ -35,6 +35,7 @@ class PcsDriver final : public Driver {
   void OnFrame(const RxFrame& frame) override;
   void OnTxReport(const TxReport& report) override;
   void OnBusState(BusState state) override;
+  void OnLimitsChanged() override { CompareLimits(); }
   void Execute(Command command) override;
   void Cancel(CommandId id, absl::Status why) override;
   void Refresh(std::vector<ItemId> items, std::function<void(absl::Status)> done) override;
@@ -56,6 +57,7 @@ class PcsDriver final : public Driver {
   void OnOffline(LinkState link, const std::string& text, const absl::Status& why);
   void EndRefreshes(const absl::Status& why);
   void OnRead(Pf pf);
+  void CompareLimits();
   absl::Status Offline(std::string_view reason, const std::string& text) const;
 
   DriverContext context_;

@@ -425,6 +425,55 @@ TEST(PcsAlarm, PowerFailure) {
   EXPECT_FALSE(alone.h.alarms.active("power_failure"));
 }
 
+// Limits bound what is set; at constant voltage the current is bounded by the device alone.
+TEST(PcsAlarm, ProtectionWiderThanTheLimitsNamesBoth) {
+  Alone alone;
+  alone.h.config.limits = {{"current", 100}, {"power", 120000}};
+  alone.h.config.limit_origins["current"] = "lab.yaml:7, devices.pcs1.limits.current";
+  alone.Start();
+  alone.Receive("1802B4FA#1F4001F405DC03E8");  // row 2 as a reply, 100 A
+  const auto& alarm = alone.h.alarms.all().at("protection_wider");
+  EXPECT_EQ(alarm.severity, AlarmSeverity::kWarning);
+  EXPECT_THAT(alarm.text, HasSubstr("max_charge_current is 150 A and the limit 100 A (lab.yaml:7"));
+  EXPECT_THAT(alarm.text, Not(HasSubstr("max_discharge_current")));
+  EXPECT_THAT(alarm.text, Not(HasSubstr("max_output_voltage")));
+}
+
+TEST(PcsAlarm, ProtectionAsTightAsTheLimitsIsNone) {
+  Alone alone;
+  alone.h.config.limits = {{"voltage", 800}, {"current", 150}, {"power", 120000}};
+  alone.Start();
+  alone.Receive("1802B4FA#1F4001F405DC05DC");
+  alone.Receive("1803B4FA#04B004B00A5006E0");  // 120 kW, 120 kW, 264 V, 176 V
+  EXPECT_FALSE(alone.h.alarms.active("protection_wider"));
+}
+
+TEST(PcsAlarm, ProtectionWiderThanTheLimitOfPower) {
+  Alone alone;
+  alone.h.config.limits = {{"power", 40000}};
+  alone.Start();
+  alone.Receive("1803B4FA#04B004B00A5006E0");
+  EXPECT_THAT(alone.h.alarms.all().at("protection_wider").text,
+              HasSubstr("max_charge_power is 120000 W and the limit 40000 W"));
+}
+
+TEST(PcsAlarm, ProtectionIsWiderUntilItIsSetOrTheLimitRaised) {
+  Bench b;
+  b.h.config.limits["current"] = 100;
+  b.Boot();
+  EXPECT_TRUE(b.h.alarms.active("protection_wider"));
+  ASSERT_TRUE(b.Act("set_protection",
+                    {{"max_charge_current", Number(100)}, {"max_discharge_current", Number(100)}})
+                  .ok());
+  EXPECT_FALSE(b.h.alarms.active("protection_wider"));
+  b.h.config.limits["current"] = 50;  // a reload
+  b.driver->OnLimitsChanged();
+  EXPECT_TRUE(b.h.alarms.active("protection_wider"));
+  b.h.config.limits["current"] = 100;
+  b.driver->OnLimitsChanged();
+  EXPECT_FALSE(b.h.alarms.active("protection_wider"));
+}
+
 TEST(PcsAlarm, ASecondControllerIsNoticed) {
   Alone alone;
   alone.Start();

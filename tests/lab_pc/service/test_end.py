@@ -1,5 +1,4 @@
 """kill -9, a hang, a stop: what systemd does, and what is on the line meanwhile."""
-import ctypes
 import os
 import pathlib
 import signal
@@ -8,12 +7,9 @@ import sys
 import time
 
 from cable import LOG_OFF, LOG_ON, acts, reads, thread_id
+from held import Held
 from unit import journal, main_pid, prop, properties, wall
 from processes import Process, wait_for_in_lab as wait_for
-
-PTRACE_ATTACH = 16
-WALL_OF_ONE_THREAD = 0x40000000  # __WALL: waitpid takes a thread that is no child
-
 
 # A client that is there already: starting one would take the lab PC's one CPU from the daemon. Until
 # somebody listens it asks the socket itself, because a gRPC channel whose connection was refused waits a
@@ -35,21 +31,6 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
         time.sleep(0.01)
 print("answered at", time.monotonic(), flush=True)
 """
-
-
-class Held:
-    """Holds one thread of another process, as nothing inside that process could notice or prevent."""
-
-    def __init__(self, thread):
-        self.thread = thread
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.ptrace.argtypes = [ctypes.c_long] * 4
-        assert libc.ptrace(PTRACE_ATTACH, thread, 0, 0) == 0, os.strerror(ctypes.get_errno())
-        os.waitpid(thread, WALL_OF_ONE_THREAD)
-
-    def ended(self):
-        """Takes note of its end: a traced thread that is dead is there until then."""
-        return os.waitpid(self.thread, WALL_OF_ONE_THREAD | os.WNOHANG)[0] == self.thread
 
 
 def hold_until_restarted(thread):
