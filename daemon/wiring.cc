@@ -20,7 +20,7 @@ Lab::Lab(LabOptions options)
 
 absl::StatusOr<std::unique_ptr<Lab>> Lab::Create(const Config& config, LabOptions options) {
   std::unique_ptr<Lab> lab(new Lab(std::move(options)));
-  lab->realtime_priority_ = config.realtime.priority;
+  lab->ChooseRealtimePriority(config.realtime);
   std::vector<BusSetup> buses;
   absl::Status status = lab->OpenStore(config);
   if (status.ok()) status = lab->MakeBuses(config, &buses);
@@ -31,6 +31,19 @@ absl::StatusOr<std::unique_ptr<Lab>> Lab::Create(const Config& config, LabOption
 }
 
 Lab::~Lab() { Shutdown(Duration(0)); }
+
+void Lab::ChooseRealtimePriority(const RealtimeConfig& config) {
+  realtime_priority_ = config.priority;
+  if (!config.if_permitted || config.priority == 0) return;
+  const absl::Status permitted =
+      StepThread::Start(clock_, {}, {.name = "realtime", .realtime_priority = config.priority})
+          .status();
+  if (permitted.ok()) return;
+  realtime_priority_ = 0;
+  Log(LogLevel::kWarning, std::string(permitted.message()) +
+                              "; heartbeats and polls share the processor with every other "
+                              "program, and may be late when it is busy");
+}
 
 absl::Status Lab::OpenStore(const Config& config) {
   audit_ = options_.audit;
@@ -92,7 +105,7 @@ absl::Status Lab::MakeBuses(const Config& config, std::vector<BusSetup>* setups)
                         *clock_, SocketCanOptions{.name = bus.id,
                                                   .interface = bus.interface,
                                                   .bitrate = bus.bitrate,
-                                                  .realtime_priority = config.realtime.priority,
+                                                  .realtime_priority = realtime_priority_,
                                                   .log = log}));
         setup.bus = socketcan_.back().second;
         break;
@@ -104,7 +117,7 @@ absl::Status Lab::MakeBuses(const Config& config, std::vector<BusSetup>* setups)
                                              .port = endpoint.port,
                                              .remote_bus = bus.interface,
                                              .bitrate = bus.bitrate,
-                                             .realtime_priority = config.realtime.priority,
+                                             .realtime_priority = realtime_priority_,
                                              .log = log}));
         setup.bus = socketcand_.back();
         break;
@@ -150,7 +163,7 @@ absl::Status Lab::MakeHub(const Config& config, std::vector<BusSetup> setups) {
   }
   HubOptions options;
   options.access = config.access.Rules();
-  options.realtime_priority = config.realtime.priority;
+  options.realtime_priority = realtime_priority_;
   options.device_values = device_values_;
   for (const GroupConfig& group : config.groups) {
     options.groups.push_back({group.id, group.devices, group.on_failure});

@@ -94,6 +94,7 @@ class Lab {
   };
 
   explicit Lab(LabOptions options);
+  void ChooseRealtimePriority(const RealtimeConfig& config);
   absl::Status OpenStore(const Config& config);
   absl::Status MakeBuses(const Config& config, std::vector<BusSetup>* setups);
   absl::Status MakeSimulators(const Config& config);
@@ -105,7 +106,7 @@ class Lab {
   LabOptions options_;
   RealClock real_clock_;
   const Clock* clock_;
-  int realtime_priority_ = 0;
+  int realtime_priority_ = 0;  // as configured, or 0 where it may be and is not permitted
   bool running_ = false;
 
   // In the order of what needs what: the last goes first.

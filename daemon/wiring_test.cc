@@ -2,10 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "daemon/config/loader.h"
 #include "daemon/lab_stepper.h"
@@ -16,7 +21,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 // ------------------------------------------------------------ a family made for this test
@@ -317,6 +325,47 @@ TEST_F(WiringTest, AStartThatFailsLeavesNothingRunning) {
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_FALSE((*second)->StartThreads().ok());
   EXPECT_THAT((*second)->Shutdown(seconds(1)), IsEmpty());
+}
+
+// ------------------------------------------------------------ real time
+
+// Takes the right to real-time scheduling from this thread, for good: capabilities are a thread's
+// own.
+void GiveUpRealtime() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2] = {};
+  ASSERT_EQ(syscall(SYS_capset, &header, data), 0);
+  rlimit limit{};
+  getrlimit(RLIMIT_RTPRIO, &limit);
+  limit.rlim_cur = 0;  // of the process, which has other rights
+  ASSERT_EQ(setrlimit(RLIMIT_RTPRIO, &limit), 0);
+}
+
+TEST_F(WiringTest, WithoutTheRightToRealTimeItWarnsAndRuns) {
+  const std::string text =
+      "realtime: {priority: 50, if_permitted: true}\n" + std::string(kTwoMeters);
+  std::vector<std::string> warnings;
+  std::thread([&] {
+    GiveUpRealtime();
+    LabOptions options;
+    options.log = [&](LogLevel level, std::string_view line) {
+      if (level == LogLevel::kWarning) warnings.emplace_back(line);
+    };
+    auto lab = Lab::Create(Load(text), std::move(options));
+    ASSERT_TRUE(lab.ok()) << lab.status();
+    EXPECT_TRUE((*lab)->StartThreads().ok());
+  }).join();
+  EXPECT_THAT(warnings, Contains(AllOf(HasSubstr("real-time priority 50"),
+                                       HasSubstr("LimitRTPRIO=50"), HasSubstr("heartbeats"))));
+}
+
+TEST_F(WiringTest, APriorityThatMustBeAndIsNotPermittedIsRefused) {
+  std::thread([&] {
+    GiveUpRealtime();
+    auto lab = Lab::Create(Load("realtime: {priority: 50}\n" + std::string(kTwoMeters)), {});
+    ASSERT_TRUE(lab.ok()) << lab.status();
+    EXPECT_EQ((*lab)->StartThreads().code(), absl::StatusCode::kPermissionDenied);
+  }).join();
 }
 
 // ------------------------------------------------------------ reload

@@ -99,6 +99,7 @@ ExitCode Watch(Session& session, const WatchArguments& arguments) {
 
   v1::WatchItemsRequest request;
   for (const std::string& name : arguments.names) *request.add_names() = name;
+  if (arguments.names.empty()) request.add_names("*/*");
   if (interval) *request.mutable_min_interval() = ToProto(*interval);
   if (every) *request.mutable_max_interval() = ToProto(*every);
 
@@ -171,7 +172,7 @@ void AddWatchCommand(CLI::App& app, Session& session) {
       "canhubctl watch 'pcs1/dc_*' --format jsonl --out run.jsonl --duration 10\n"
       "canhubctl watch 'hv0/ch*.is_trip' --json | jq .name");
   auto arguments = std::make_shared<WatchArguments>();
-  session.Hint(command->add_option("names", arguments->names, "items or patterns")->required(),
+  session.Hint(command->add_option("names", arguments->names, "items or patterns [all]"),
                Complete::kItem);
   command
       ->add_option("--interval", arguments->interval,

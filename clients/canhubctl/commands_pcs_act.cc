@@ -1,5 +1,6 @@
 // pcs: modes, start, stop, faults, settings.
 #include <cctype>
+#include <cstdlib>
 #include <ctime>
 #include <map>
 #include <memory>
@@ -87,7 +88,36 @@ Parsed<bool> ReadMode(std::vector<std::string> words, v1::PowerConverterMode* mo
   return true;
 }
 
-ExitCode Set(Session& session, const SetArguments& arguments) {
+// The Python application takes a mode's code as well, decimal or "0x29": puts the name in its
+// place.
+bool NameMode(Session& session, const std::string& device, std::string* word, ExitCode* exit_code) {
+  char* end = nullptr;
+  const long code = std::strtol(word->c_str(), &end, 0);
+  if (word->empty() || *end != '\0') return true;
+  v1::ListModesRequest request;
+  request.set_device_id(device);
+  v1::ListModesResponse response;
+  const grpc::Status status = session.Call<Service>(&Service::Stub::ListModes, request, &response);
+  if (!status.ok()) {
+    *exit_code = session.Fail(status);
+    return false;
+  }
+  for (const v1::PowerConverterModeInfo& mode : response.modes()) {
+    if (mode.code() == code) *word = mode.name();
+  }
+  return true;
+}
+
+ExitCode Set(Session& session, SetArguments arguments) {
+  if (arguments.device == "mode" || ShortModes().contains(arguments.device)) {
+    return session.Usage("found \"" + arguments.device +
+                         "\" where the converter's id stands: canhubctl pcs set ID " +
+                         arguments.device + " …");
+  }
+  if (arguments.words.size() > 1 && arguments.words[0] == "mode") {
+    ExitCode failed = ExitCode::kOk;
+    if (!NameMode(session, arguments.device, &arguments.words[1], &failed)) return failed;
+  }
   if (arguments.update && arguments.stop_first) {
     return session.Usage("--update is for a converter that runs on; --stop-first stops it");
   }
@@ -132,15 +162,21 @@ ExitCode SetTime(Session& session, const std::string& device, const std::string&
   return PcsCommand(session, device, &Service::Stub::SetTime, request, session.CommandTimeout());
 }
 
+// `type`: one of the device's three sets of four, as the Python application shows them; 0: all.
 ExitCode Protection(Session& session, const std::string& device,
-                    const std::vector<std::string>& assignments) {
+                    const std::vector<std::string>& assignments, int type) {
   if (assignments.empty()) {
     v1::GetProtectionResponse response;
     ExitCode exit_code;
     if (!PcsRead(session, device, &Service::Stub::GetProtection, &response, &exit_code)) {
       return exit_code;
     }
-    for (const std::string& line : FieldLines(response.protection())) session.output().Line(line);
+    const auto* fields = v1::PowerConverterProtection::descriptor();
+    v1::PowerConverterProtection shown = response.protection();
+    for (int i = 0; type != 0 && i < fields->field_count(); ++i) {
+      if (i / 4 + 1 != type) shown.GetReflection()->ClearField(&shown, fields->field(i));
+    }
+    for (const std::string& line : FieldLines(shown)) session.output().Line(line);
     return ExitCode::kOk;
   }
   v1::SetProtectionRequest request;
@@ -238,12 +274,14 @@ void AddPcsActCommands(CLI::App& pcs, Session& session) {
         "canhubctl pcs set pcs1 cccv 400 -50 5        voltage, current, end current\n"
         "canhubctl pcs set pcs1 cc -30 --update       while it runs\n"
         "canhubctl pcs set rack cc -100 --divide      a group: 50 A for each of two\n"
-        "canhubctl pcs set pcs1 mode dc_ramp_voltage 300 400 60");
+        "canhubctl pcs set pcs1 mode dc_ramp_voltage 300 400 60\n"
+        "canhubctl pcs set pcs1 mode 0x27 300 400 60  the same by its code");
     auto arguments = std::make_shared<SetArguments>();
     AddConverter(*command, session, arguments->device);
     command
-        ->add_option("mode", arguments->words,
-                     "cv V, cc A, cp W, cccv V A END, or mode NAME P1 … (canhubctl pcs modes)")
+        ->add_option(
+            "mode", arguments->words,
+            "cv V, cc A, cp W, cccv V A END, or mode NAME-OR-CODE P1 … (canhubctl pcs modes)")
         ->required();
     command->add_flag("--stop-first", arguments->stop_first, "stop it first, if it runs");
     command->add_flag("--update", arguments->update, "only the parameters, while it runs on");
@@ -276,15 +314,18 @@ void AddPcsActCommands(CLI::App& pcs, Session& session) {
     CLI::App* command =
         AddCommand(pcs, "protection", "show or set the protection parameters",
                    "canhubctl pcs protection pcs1\n"
+                   "canhubctl pcs read-params pcs1 --type 2      AC voltages and powers alone\n"
                    "canhubctl pcs protection pcs1 max_charge_current=50A max_charge_power=20kW");
     command->alias("read-params");
     auto arguments = std::make_shared<SettingArguments>();
     AddConverter(*command, session, arguments->device);
     command->add_option("assignments", arguments->assignments,
                         "NAME=VALUE: what to set (role engineer); without: show");
-    command->callback([&session, arguments] {
-      session.action = [&session, arguments] {
-        return Protection(session, arguments->device, arguments->assignments);
+    auto type = std::make_shared<int>(0);
+    command->add_option("--type", *type, "shows one set: 1, 2 or 3 [all]")->check(CLI::Range(1, 3));
+    command->callback([&session, arguments, type] {
+      session.action = [&session, arguments, type] {
+        return Protection(session, arguments->device, arguments->assignments, *type);
       };
     });
   }

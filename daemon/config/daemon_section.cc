@@ -207,6 +207,7 @@ void ReadDaemon(MapReader& root, const std::string& folder, Config* config, Prob
     // 99 is the kernel's own watchdog and migration threads.
     config->realtime.priority = static_cast<int>(
         map.Integer("priority", {.minimum = 0, .maximum = 98, .source = ""}).value_or(0));
+    config->realtime.if_permitted = map.Flag("if_permitted").value_or(false);
     config->realtime.lock_memory = map.Flag("lock_memory").value_or(false);
     map.RejectUnknown();
   }

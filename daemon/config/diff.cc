@@ -88,6 +88,8 @@ void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
   restart.Compare("ready_timeout", ToText(running.ready_timeout), ToText(loaded.ready_timeout));
   restart.Compare("realtime.priority", std::to_string(running.realtime.priority),
                   std::to_string(loaded.realtime.priority));
+  restart.Compare("realtime.if_permitted", ToText(running.realtime.if_permitted),
+                  ToText(loaded.realtime.if_permitted));
   restart.Compare("realtime.lock_memory", ToText(running.realtime.lock_memory),
                   ToText(loaded.realtime.lock_memory));
   restart.Compare("rpc", ToText(running.rpc), ToText(loaded.rpc));

@@ -92,7 +92,7 @@ tls: {certificate: server.pem, key: /keys/server.key, client_ca: ../ca.pem}
 state_directory: state
 ready_timeout: 1.5 min
 log: {level: debug}
-realtime: {priority: 20, lock_memory: true}
+realtime: {priority: 20, if_permitted: true, lock_memory: true}
 rpc: {max_message: 2 MiB, max_streams_per_client: 5, max_streams_per_identity: 6, max_connections_per_identity: 7, rate_limit: 8 calls/s, keepalive_interval: 9 s, keepalive_timeout: 10 s}
 )");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -103,7 +103,7 @@ rpc: {max_message: 2 MiB, max_streams_per_client: 5, max_streams_per_identity: 6
   EXPECT_EQ(config->state_directory, "/etc/state");
   EXPECT_EQ(config->ready_timeout, std::chrono::seconds(90));
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
-  EXPECT_EQ(config->realtime, (RealtimeConfig{20, true}));
+  EXPECT_EQ(config->realtime, (RealtimeConfig{20, true, true}));
   EXPECT_EQ(config->rpc,
             (RpcConfig{2 << 20, 5, 6, 7, 8, std::chrono::seconds(9), std::chrono::seconds(10)}));
 }

@@ -17,6 +17,7 @@ namespace identity = power_converter::identity;
 
 // Smaller than the tags of the exchange.
 constexpr uint64_t kHeartbeatTag = 1;
+constexpr int kBeatsPerReport = 5;
 // A heartbeat reading is good until two have been missed.
 constexpr Duration kHeartbeatGoodFor = PcsDriver::kHeartbeatPeriod * 3;
 // A frame that comes by itself is waited for so long by a fresh read.
@@ -78,9 +79,7 @@ void PcsDriver::Start() {
     SetLink(LinkState::kBusDown, "the bus is " + std::string(ToString(bus_state_)));
   }
   // From here on, whatever else happens: without it the device stops after 5 s (S04).
-  SendHeartbeat();
-  timers_.Every(kHeartbeatPeriod, [this] { SendHeartbeat(); });
-  timers_.Every(kHeartbeatPeriod, [this] { CheckLink(); });
+  Beat();
 }
 
 // ---------------------------------------------------------------- heartbeat
@@ -108,7 +107,21 @@ std::optional<Heartbeat> PcsDriver::Measured() {
   return measured;
 }
 
-void PcsDriver::SendHeartbeat() {
+void PcsDriver::Beat() {
+  const MonoTime next = NextBeat();
+  timers_.At(next, [this] { Beat(); });
+  SendHeartbeat(next);
+  CheckLink();
+}
+
+MonoTime PcsDriver::NextBeat() const {
+  constexpr auto kSlots = kHeartbeatPeriod / kHeartbeatSlot;
+  const Duration slot = settings_.address % kSlots * kHeartbeatSlot;
+  const Duration now = context_.clock.Now().time_since_epoch();
+  return MonoTime(slot + (now + kHeartbeatPeriod - slot) / kHeartbeatPeriod * kHeartbeatPeriod);
+}
+
+void PcsDriver::SendHeartbeat(MonoTime next) {
   const MonoTime now = context_.clock.Now();
   const std::optional<Heartbeat> measured = Measured();
   const Heartbeat heartbeat = measured.value_or(Heartbeat{});
@@ -119,12 +132,15 @@ void PcsDriver::SendHeartbeat() {
   context_.state.Set(IdOf(item::kHeartbeatMeasured), Value::Flag(measured.has_value()), now,
                      kHeartbeatGoodFor);
   if (!CanTransmit(bus_state_)) return;
-  // The next one is due then: an old one is worth nothing.
+  // Each report wakes the actor up again: one a second tells as much.
+  const bool report = beats_ == 0;
+  beats_ = (beats_ + 1) % kBeatsPerReport;
+  // An old one is worth nothing when the next is due.
   context_.bus
       .Send({.frame = EncodeAs(settings_.address, heartbeat, settings_.codec).value(),
              .urgency = Urgency::kHeartbeat,
-             .deadline = now + kHeartbeatPeriod,
-             .tag = kHeartbeatTag})
+             .deadline = next,
+             .tag = report ? kHeartbeatTag : 0})
       .IgnoreError();
 }
 

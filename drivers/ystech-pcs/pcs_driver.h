@@ -28,6 +28,9 @@ namespace canhub::ystech_pcs {
 class PcsDriver final : public Driver {
  public:
   static constexpr Duration kHeartbeatPeriod = std::chrono::milliseconds(kPeriodMilliseconds);
+  // Heartbeats go out on a grid of the clock, in the slot that the address gives: those of a lab
+  // wake the machine up together, and one bus has no more than a few at a time.
+  static constexpr Duration kHeartbeatSlot = std::chrono::milliseconds(10);
 
   explicit PcsDriver(DriverContext context);
 
@@ -48,7 +51,10 @@ class PcsDriver final : public Driver {
   };
 
   bool online() const { return link_ == LinkState::kOnline; }
-  void SendHeartbeat();
+  // The heartbeat that is due, and when the next one is.
+  void Beat();
+  MonoTime NextBeat() const;
+  void SendHeartbeat(MonoTime next);
   // What the configured items measure, in V and A; nullopt: not both.
   std::optional<Heartbeat> Measured();
   void CheckLink();
@@ -71,6 +77,7 @@ class PcsDriver final : public Driver {
   LinkState link_ = LinkState::kSearching;
   BusState bus_state_ = BusState::kDown;
   bool started_ = false;
+  int beats_ = 0;                        // since one was reported
   bool ran_ = false;                     // when it was heard last
   std::map<uint64_t, Waiting> waiting_;  // fresh reads
   uint64_t last_waiting_ = 0;

@@ -52,16 +52,60 @@ constexpr char kNothingMeasured[] = "181AFAB4#0000271002000000";  // row 23 of s
 
 // ---------------------------------------------------------------- heartbeat (section 6.8)
 
-TEST(PcsHeartbeat, IsSentEvery200Milliseconds) {
+TEST(PcsHeartbeat, IsSentAtOnceAndThenEvery200Milliseconds) {
   Alone alone;
   alone.Start();
   EXPECT_THAT(alone.Heartbeats(), ElementsAre(kNothingMeasured));
-  alone.h.Advance(milliseconds(199));
-  EXPECT_THAT(alone.Heartbeats(), IsEmpty());
-  alone.h.Advance(milliseconds(1));
+  alone.h.Advance(milliseconds(200));
   EXPECT_THAT(alone.Heartbeats(), ElementsAre(kNothingMeasured));
+  alone.h.Advance(milliseconds(199));
+  EXPECT_THAT(alone.Heartbeats().size(), 1u);
   alone.h.Advance(seconds(10));
   EXPECT_EQ(alone.Heartbeats().size(), 50u);
+}
+
+// Heartbeats of a bus must not come all at once, nor each wake the machine up alone.
+TEST(PcsHeartbeat, GoesOutInTheSlotOfItsAddress) {
+  for (const auto& [address, slot] : {std::pair(0xFA, 100), std::pair(1, 10), std::pair(41, 10)}) {
+    Alone alone({{"address", Value::Integer(address)}});
+    alone.h.clock.Advance(milliseconds(33));
+    alone.Start();
+    alone.Heartbeats();
+    std::set<int64_t> found;  // milliseconds on the grid of 200 ms
+    for (int i = 0; i < 600; ++i) {
+      alone.h.Advance(milliseconds(1));
+      if (alone.Heartbeats().empty()) continue;
+      found.insert(alone.h.clock.Now().time_since_epoch() / milliseconds(1) % 200);
+    }
+    EXPECT_THAT(found, ElementsAre(slot)) << address;
+  }
+}
+
+TEST(PcsHeartbeat, ALateOneIsNotMadeUpForAndTheGridStays) {
+  Alone alone;
+  alone.Start();
+  alone.h.Advance(seconds(1));
+  alone.Heartbeats();
+  alone.h.clock.Advance(milliseconds(730));  // the actor is away
+  alone.h.Advance(milliseconds(0));
+  EXPECT_EQ(alone.Heartbeats().size(), 1u);
+  const auto phase = alone.h.clock.Now().time_since_epoch() / milliseconds(1) % 200;
+  alone.h.Advance(milliseconds((300 - phase) % 200));
+  EXPECT_EQ(alone.Heartbeats().size(), 1u);
+}
+
+TEST(PcsHeartbeat, ExpiresWhenTheNextIsDue) {
+  Alone alone;
+  alone.Start();
+  alone.h.Advance(seconds(1));
+  alone.h.bus.TakeTx();
+  alone.h.Advance(milliseconds(200));
+  const std::vector<TxFrame> sent = alone.h.bus.TakeTx();
+  ASSERT_EQ(sent.size(), 1u);
+  const auto since = alone.h.clock.Now() - sent[0].deadline + milliseconds(200);
+  EXPECT_LE(since, milliseconds(200));
+  EXPECT_GE(since, milliseconds(0));
+  EXPECT_EQ(sent[0].deadline.time_since_epoch() / milliseconds(1) % 200, 100);
 }
 
 TEST(PcsHeartbeat, CarriesWhatAnotherDeviceMeasures) {

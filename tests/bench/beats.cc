@@ -47,13 +47,14 @@ std::string Lateness::Text() const {
   return text + "missed " + std::to_string(missed_) + "\nend\n";
 }
 
-BeatThreads::BeatThreads(int count, int64_t period_ns, int realtime_priority, Lateness* lateness) {
+BeatThreads::BeatThreads(int count, int together, int64_t period_ns, int realtime_priority,
+                         Lateness* lateness) {
   const int64_t start = MonotonicNs() + period_ns;
   for (int i = 0; i < count; ++i) {
     threads_.emplace_back([=, this] {
       // As the daemon's threads do.
       prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
-      int64_t due = start + period_ns * i / count;
+      int64_t due = start + period_ns * (i / together) * together / count;
       while (!stop_.load(std::memory_order_relaxed)) {
         const timespec until{due / kSecond, due % kSecond};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);

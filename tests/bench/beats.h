@@ -26,11 +26,13 @@ class Lateness {
   std::atomic<uint64_t> missed_{0};
 };
 
-// N threads, each beating on a grid of `period_ns`, their phases spread evenly over it.
+// N threads, each beating on a grid of `period_ns`, `together` of them at the same moment, and the
+// moments spread evenly over the period.
 class BeatThreads {
  public:
   // `realtime_priority`: SCHED_FIFO; 0: ordinary. ok() is false without the right to it.
-  BeatThreads(int count, int64_t period_ns, int realtime_priority, Lateness* lateness);
+  BeatThreads(int count, int together, int64_t period_ns, int realtime_priority,
+              Lateness* lateness);
   ~BeatThreads();
   bool ok() const { return ok_; }
 

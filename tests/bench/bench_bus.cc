@@ -13,7 +13,6 @@
 namespace canhub::bench {
 namespace {
 
-constexpr uint32_t kBitrate = 125000;
 constexpr size_t kBatch = 64;
 
 sockaddr_un Address(const std::string& path) {
@@ -25,29 +24,31 @@ sockaddr_un Address(const std::string& path) {
 
 }  // namespace
 
-BenchBus::BenchBus(const Clock& clock, std::string name, std::string socket_path,
-                   std::string peer_path)
+BenchBus::BenchBus(const Clock& clock, BenchBusOptions options)
     : clock_(clock),
-      name_(std::move(name)),
-      socket_path_(std::move(socket_path)),
-      peer_path_(std::move(peer_path)),
-      core_(std::make_shared<BusCore>(clock, BusCore::Identity{name_, "bench", name_, kBitrate},
-                                      BusState::kActive, "")),
+      options_(std::move(options)),
+      core_(std::make_shared<BusCore>(
+          clock, BusCore::Identity{options_.name, "bench", options_.name, options_.bitrate},
+          BusState::kActive, "")),
       wake_(std::make_shared<WakeEvent>()) {
   core_->SetWaker([wake = wake_] { wake->Signal(); });
+  core_->SetDirectWriter([this] {
+    Write();
+    return false;  // the echo
+  });
 }
 
 BenchBus::~BenchBus() { Stop(); }
 
 absl::Status BenchBus::Start(int realtime_priority) {
   socket_ = UniqueFd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  unlink(socket_path_.c_str());
-  const sockaddr_un own = Address(socket_path_);
+  unlink(options_.socket_path.c_str());
+  const sockaddr_un own = Address(options_.socket_path);
   if (bind(socket_.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) {
-    return absl::UnavailableError(socket_path_ + ": " + ErrnoText(errno));
+    return absl::UnavailableError(options_.socket_path + ": " + ErrnoText(errno));
   }
   thread_ = std::thread([this] { Run(); });
-  return SetRealtimePriority(thread_, realtime_priority, name_);
+  return SetRealtimePriority(thread_, realtime_priority, options_.name);
 }
 
 void BenchBus::Stop() {
@@ -65,9 +66,11 @@ void BenchBus::Run() {
   while (!stop_) {
     std::array<pollfd, 2> wait = {pollfd{wake_->fd(), POLLIN, 0}, pollfd{socket_.get(), POLLIN, 0}};
     WaitForEvents(wait, clock_, kNever);
+    const std::unique_lock line(core_->line());
     if (wait[0].revents != 0) wake_->Clear();
     if (wait[1].revents != 0) Receive();
-    Send();
+    Write();
+    Confirm();
   }
 }
 
@@ -86,7 +89,8 @@ void BenchBus::Receive() {
     if (messages[static_cast<size_t>(i)].msg_len != sizeof(can_frame)) continue;
     const can_frame& raw = frames[static_cast<size_t>(i)];
     CanFrame frame;
-    frame.id = raw.can_id & CAN_SFF_MASK;
+    frame.extended = (raw.can_id & CAN_EFF_FLAG) != 0;
+    frame.id = raw.can_id & CAN_EFF_MASK;
     frame.dlc = std::min<uint8_t>(raw.can_dlc, 8);
     std::copy(raw.data, raw.data + 8, frame.data.begin());
     core_->CountLine(now, {static_cast<double>(WireBits(frame)), 1, 0});
@@ -94,12 +98,12 @@ void BenchBus::Receive() {
   }
 }
 
-void BenchBus::Send() {
-  const sockaddr_un peer = Address(peer_path_);
-  while (const std::optional<TxQueue::Entry> entry = core_->TakeTx(clock_.Now())) {
+void BenchBus::Write() {
+  const sockaddr_un peer = Address(options_.peer_path);
+  while (std::optional<TxQueue::Entry> entry = core_->TakeTx(clock_.Now())) {
     const CanFrame& frame = entry->tx.frame;
     can_frame raw{};
-    raw.can_id = frame.id;
+    raw.can_id = frame.id | (frame.extended ? CAN_EFF_FLAG : 0);
     raw.can_dlc = frame.dlc;
     std::copy(frame.data.begin(), frame.data.end(), raw.data);
     // A peer that is away or slow is no part of what is measured.
@@ -107,8 +111,19 @@ void BenchBus::Send() {
                              reinterpret_cast<const sockaddr*>(&peer), sizeof peer));
     const MonoTime now = clock_.Now();
     core_->CountLine(now, {static_cast<double>(WireBits(frame)), 1, 0});
-    core_->DeliverOwn(entry->port, entry->tx.tag, frame, now);
+    if (options_.heartbeats != nullptr && entry->tx.urgency == Urgency::kHeartbeat) {
+      const MonoTime due = entry->tx.deadline - options_.heartbeat_period;
+      options_.heartbeats->Add((now - due).count());
+    }
+    written_.push_back({*std::move(entry), now});
   }
+}
+
+void BenchBus::Confirm() {
+  for (const Written& own : written_) {
+    core_->DeliverOwn(own.entry.port, own.entry.tx.tag, own.entry.tx.frame, own.time);
+  }
+  written_.clear();
 }
 
 }  // namespace canhub::bench

@@ -26,16 +26,13 @@ constexpr ItemId kRate = 0, kOut = 1, kFrames = 2, kFirstValue = 3;
 const ItemSpec kValueSpecs[] = {{.name = "value", .type = ValueType::kNumber, .unit = "V"}};
 
 constexpr Duration kGoodFor = std::chrono::seconds(60);
-// Above all ids of commands.
-constexpr uint64_t kBeatTag = uint64_t{1} << 63;
 
 class BenchDriver final : public Driver {
  public:
   explicit BenchDriver(DriverContext context)
       : context_(context),
         address_(static_cast<uint32_t>(Integer("address"))),
-        items_(static_cast<ItemId>(Integer("items"))),
-        beat_period_(std::chrono::milliseconds(Integer("heartbeat_ms"))) {}
+        items_(static_cast<ItemId>(Integer("items"))) {}
 
   void Start() override {
     context_.state.SetItems(std::make_shared<const ItemTable>(std::vector<ItemBlock>{
@@ -46,22 +43,12 @@ class BenchDriver final : public Driver {
     const MonoTime now = context_.clock.Now();
     context_.state.Set(kRate, Value::Number(0), now, kNever - now);
     Publish();
-    if (beat_period_ > Duration(0)) {
-      // All devices of the process on one grid, evenly over the period.
-      const auto periods = now.time_since_epoch() / beat_period_ + 2;
-      due_ = MonoTime(periods * beat_period_ + std::chrono::microseconds(Integer("phase_us")));
-      context_.timers.At(due_, [this] { Beat(); });
-    }
   }
   void OnFrame(const RxFrame& rx) override {
     context_.state.Set(kFrames, Value::Integer(++frames_), rx.time, kGoodFor);
   }
   void OnTxReport(const TxReport& report) override {
     const bool went_out = report.outcome == TxOutcome::kOnWire;
-    if ((report.tag & kBeatTag) != 0) {
-      if (went_out) HeartbeatLateness().Add((report.time - sent_due_).count());
-      return;
-    }
     if (!went_out) return context_.commands.Finish(report.tag, absl::UnavailableError("not sent"));
     context_.commands.Reached(report.tag, Stage::kSent, report.time);
     context_.commands.Reached(report.tag, Stage::kOnWire, report.time);
@@ -121,38 +108,25 @@ class BenchDriver final : public Driver {
       context_.state.Set(kFirstValue + i, value, now, kGoodFor);
     }
   }
-  void Beat() {
-    // The report comes long before the next beat.
-    sent_due_ = due_;
-    TxFrame tx{.frame = MakeFrame(kFramesFromDevice + address_, {0x01, 0x00}),
-               .urgency = Urgency::kHeartbeat,
-               .tag = kBeatTag};
-    context_.bus.Send(std::move(tx)).IgnoreError();
-    const MonoTime now = context_.clock.Now();
-    while (due_ <= now) due_ += beat_period_;
-    context_.timers.At(due_, [this] { Beat(); });
-  }
 
   DriverContext context_;
   const uint32_t address_;
   const ItemId items_;
-  const Duration beat_period_;
-  MonoTime due_{}, sent_due_{};
   Duration period_{};
   MonoTime next_{};
   TimerId timer_ = 0;
   int64_t published_ = 0, frames_ = 0;
 };
 
-const DriverInfo& Info() {
+}  // namespace
+
+const DriverInfo& BenchDriverInfo() {
   static const DriverInfo info{
       .name = "bench",
       .kind = "bench",
       .description = "changes as fast as it is told to",
       .parameters = {{.name = "address", .type = ParameterType::kInteger},
-                     {.name = "items", .type = ParameterType::kInteger},
-                     {.name = "heartbeat_ms", .type = ParameterType::kInteger},
-                     {.name = "phase_us", .type = ParameterType::kInteger}},
+                     {.name = "items", .type = ParameterType::kInteger}},
       .limits = {},
       .actions = {{.name = "stop", .role = Role::kOperator, .safe = true, .description = ""}},
       .default_safe_action = "stop",
@@ -169,18 +143,6 @@ const DriverInfo& Info() {
       },
       .create_simulator = nullptr};
   return info;
-}
-
-}  // namespace
-
-std::span<const DriverInfo* const> BenchDrivers() {
-  static const DriverInfo* const drivers[] = {&Info()};
-  return drivers;
-}
-
-Lateness& HeartbeatLateness() {
-  static auto* lateness = new Lateness();
-  return *lateness;
 }
 
 }  // namespace canhub::bench

@@ -11,33 +11,44 @@
 #include "daemon/config/loader.h"
 #include "daemon/rpc/server.h"
 #include "daemon/wiring.h"
+#include "drivers/all_drivers.h"
+#include "tests/bench/beats.h"
 #include "tests/bench/bench_bus.h"
 #include "tests/bench/bench_driver.h"
 
 namespace canhub::bench {
 namespace {
 
+// PCS facts, sections 2 and 10.
+constexpr uint32_t kConverterBitrate = 250000;
+constexpr Duration kConverterBeat = std::chrono::milliseconds(200);
+
 constexpr int64_t kManyCalls = 1'000'000, kManyStreams = 100'000;
 
 struct Flags {
   std::string folder;
-  int devices = 1, buses = 1, items = 1, heartbeat_ms = 0, realtime = 0;
+  int devices = 1, buses = 1, items = 1, realtime = 0;
+  bool converters = false;
 };
+
+uint32_t BitrateOf(const Flags& flags) { return flags.converters ? kConverterBitrate : 125000; }
 
 std::string ConfigText(const Flags& flags) {
   std::string text = "state_directory: " + flags.folder + "/state\n";
   text += "realtime: {priority: " + std::to_string(flags.realtime) + "}\nbuses:\n";
   for (int i = 0; i < flags.buses; ++i) {
-    text += "  line" + std::to_string(i) + ": {type: simulated, bitrate: 125000}\n";
+    text += "  line" + std::to_string(i) +
+            ": {type: simulated, bitrate: " + std::to_string(BitrateOf(flags)) + "}\n";
   }
   text += "devices:\n";
   for (int i = 0; i < flags.devices; ++i) {
-    const int64_t phase_us = int64_t{flags.heartbeat_ms} * 1000 * i / flags.devices;
-    text += "  b" + std::to_string(i) + ": {driver: bench, bus: line" +
-            std::to_string(i % flags.buses) + ", address: " + std::to_string(i / flags.buses) +
-            ", items: " + std::to_string(flags.items) +
-            ", heartbeat_ms: " + std::to_string(flags.heartbeat_ms) +
-            ", phase_us: " + std::to_string(phase_us) + "}\n";
+    const std::string bus = "line" + std::to_string(i % flags.buses);
+    text +=
+        "  b" + std::to_string(i) + ": {bus: " + bus +
+        (flags.converters ? ", driver: ystech-pcs, address: " + std::to_string(i / flags.buses + 1)
+                          : ", driver: bench, address: " + std::to_string(i / flags.buses) +
+                                ", items: " + std::to_string(flags.items)) +
+        "}\n";
   }
   return text;
 }
@@ -54,15 +65,24 @@ int Run(const Flags& flags) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
+  std::vector<const DriverInfo*> drivers(AllDrivers().begin(), AllDrivers().end());
+  drivers.push_back(&BenchDriverInfo());
   const absl::StatusOr<Config> config =
-      ParseConfig(ConfigText(flags), flags.folder + "/bench.yaml", BenchDrivers());
+      ParseConfig(ConfigText(flags), flags.folder + "/bench.yaml", drivers);
   if (!config.ok()) return Fail(config.status());
   const RealClock clock;
+  Lateness lateness;
   LabOptions lab_options;
   std::vector<std::shared_ptr<BenchBus>> buses;
   for (const BusConfig& bus : config->buses) {
-    buses.push_back(std::make_shared<BenchBus>(clock, bus.id, flags.folder + "/" + bus.id,
-                                               flags.folder + "/" + bus.id + ".peer"));
+    const std::string path = flags.folder + "/" + bus.id;
+    buses.push_back(std::make_shared<BenchBus>(
+        clock, BenchBusOptions{.name = bus.id,
+                               .bitrate = bus.bitrate,
+                               .socket_path = path,
+                               .peer_path = path + ".peer",
+                               .heartbeats = flags.converters ? &lateness : nullptr,
+                               .heartbeat_period = kConverterBeat}));
     lab_options.buses.emplace(bus.id, buses.back());
   }
   absl::StatusOr<std::unique_ptr<Lab>> lab = Lab::Create(*config, std::move(lab_options));
@@ -85,11 +105,15 @@ int Run(const Flags& flags) {
     std::printf("listening on %s\n", address.c_str());
   }
   std::fflush(stdout);
-  // USR1 starts counting the heartbeats' lateness anew; the end prints it.
+  // USR1 starts counting frames and the heartbeats' lateness anew; the end prints both.
+  int64_t received = 0;
   for (int signal = 0; sigwait(&signals, &signal) == 0 && signal == SIGUSR1;) {
-    HeartbeatLateness().Reset();
+    received = 0;
+    lateness.Reset();
+    for (const auto& bus : buses) received -= static_cast<int64_t>(bus->Status().frames_received);
   }
-  std::fputs(HeartbeatLateness().Text().c_str(), stdout);
+  for (const auto& bus : buses) received += static_cast<int64_t>(bus->Status().frames_received);
+  std::printf("received %ld\n%s", static_cast<long>(received), lateness.Text().c_str());
   std::fflush(stdout);
   (*server)->Shutdown(std::chrono::milliseconds(0));
   (*lab)->Shutdown(Duration(0));
@@ -109,8 +133,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--items", flags.items, "readings of each device that change")
       ->capture_default_str();
-  app.add_option("--heartbeat-ms", flags.heartbeat_ms, "period of each device; 0: none")
-      ->capture_default_str();
+  app.add_flag("--converters", flags.converters,
+               "YSTECH converters instead, with their heartbeats, on lines of 250 kbit/s");
   app.add_option("--realtime", flags.realtime, "SCHED_FIFO priority; 0: ordinary")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

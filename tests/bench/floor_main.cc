@@ -42,10 +42,10 @@ int Serve(const std::vector<std::string>& listen, double paced_hz, const sigset_
 }
 
 // Until TERM or INT, which prints the histogram; USR1 starts counting anew.
-int Beat(int count, int period_ms, int priority, const sigset_t& signals) {
+int Beat(int count, int together, int period_ms, int priority, const sigset_t& signals) {
   Lateness lateness;
   {
-    const BeatThreads threads(count, int64_t{period_ms} * 1'000'000, priority, &lateness);
+    const BeatThreads threads(count, together, int64_t{period_ms} * 1'000'000, priority, &lateness);
     if (!threads.ok()) {
       std::fprintf(stderr, "canhub-floor: no right to SCHED_FIFO\n");
       return 1;
@@ -63,11 +63,12 @@ int Beat(int count, int period_ms, int priority, const sigset_t& signals) {
 int Main(int argc, char** argv) {
   std::vector<std::string> listen;
   double paced_hz = 100;
-  int beats = 0, period_ms = 200, priority = 0;
+  int beats = 0, together = 1, period_ms = 200, priority = 0;
   CLI::App app("canhub-floor: bare echo, streams and heartbeats, for comparison.", "canhub-floor");
   app.add_option("--listen", listen, "unix:PATH or 127.0.0.1:PORT, may be repeated");
   app.add_option("--paced-hz", paced_hz, "updates per second of Paced")->capture_default_str();
   app.add_option("--beats", beats, "instead of serving: so many threads that beat");
+  app.add_option("--together", together, "so many of them at the same moment");
   app.add_option("--period-ms", period_ms, "of the beats")->capture_default_str();
   app.add_option("--realtime", priority, "SCHED_FIFO priority of the beats; 0: ordinary");
   CLI11_PARSE(app, argc, argv);
@@ -78,7 +79,7 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  if (beats > 0) return Beat(beats, period_ms, priority, signals);
+  if (beats > 0) return Beat(beats, together, period_ms, priority, signals);
   return Serve(listen, paced_hz, signals);
 }
 

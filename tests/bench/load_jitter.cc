@@ -23,13 +23,16 @@ namespace canhub::bench {
 namespace {
 
 constexpr int kDevices = 200, kLines = 16, kPeriodMs = 200, kCalls = 64;
-// 8-byte frames, 125 kbit/s, without stuff bits.
-constexpr double kFramesPerSecond = 1126;
-constexpr uint32_t kFramesToDevice = 0x200;
+// 8-byte frames with 29-bit identifiers, 250 kbit/s, without stuff bits.
+constexpr double kFramesPerSecond = 1908;
+// What converters send by themselves, and to whom (PCS facts, sections 3 and 5).
+constexpr uint32_t kPeriodic[] = {0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+                                  0x18, 0x19, 0x23, 0x24, 0x25, 0x39};
+constexpr uint32_t kToController = 0x1800B400;
 
 struct Histogram {
   std::map<int, uint64_t> counts;  // by microseconds
-  uint64_t beats = 0, missed = 0;
+  uint64_t beats = 0, missed = 0, received = 0;
 };
 
 Histogram ReadHistogram(const std::string& text) {
@@ -38,6 +41,10 @@ Histogram ReadHistogram(const std::string& text) {
   for (std::string key, value; lines >> key && key != "end" && lines >> value;) {
     if (key == "missed") {
       histogram.missed = std::stoull(value);
+      continue;
+    }
+    if (key == "received") {
+      histogram.received = std::stoull(value);
       continue;
     }
     histogram.counts[std::stoi(key)] += std::stoull(value);
@@ -84,9 +91,14 @@ class Traffic {
       const auto due = static_cast<uint64_t>(1e-9 * static_cast<double>(MonotonicNs() - begin) *
                                              kFramesPerSecond);
       for (; sent < due; ++sent) {
+        // All of a converter's frames, then the next one's. Status (0x13) is standby.
+        constexpr uint64_t kEach = std::size(kPeriodic);
+        const uint32_t code = kPeriodic[sent % kEach];
+        const auto address = static_cast<uint32_t>(1 + sent / kEach % (kDevices / kLines));
         can_frame frame{};
-        frame.can_id = kFramesToDevice + sent % (kDevices / kLines);
+        frame.can_id = CAN_EFF_FLAG | kToController | code << 16 | address;
         frame.can_dlc = 8;
+        if (code == 0x13) frame.data[0] = 13;
         for (const int line : lines) {
           static_cast<void>(send(line, &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL));
         }
@@ -108,7 +120,7 @@ class Callers {
       threads_.emplace_back([this, channel] {
         const auto stub = v1::ItemService::NewStub(channel);
         v1::GetItemsRequest request;
-        request.add_names("b0/v0.value");
+        request.add_names("b0/dc_voltage");
         v1::GetItemsResponse response;
         while (!stop_) {
           grpc::ClientContext context;
@@ -162,14 +174,13 @@ void RunJitter(const Settings& given, Report* report) {
          {"G13", "beats more than 100 ms late, " + policy, "beats", "bare threads", "beats",
           Bound{"==", 0}, std::nullopt, /*worst=*/true}},
         [&]() -> std::vector<Sample> {
-          const std::unique_ptr<Server> hub = StartBenchHub(settings, {.devices = kDevices,
-                                                                       .buses = kLines,
-                                                                       .heartbeat_ms = kPeriodMs,
-                                                                       .realtime = priority});
-          Child control(
-              {settings.bin + "/canhub-floor", "--beats", std::to_string(kDevices), "--period-ms",
-               std::to_string(kPeriodMs), "--realtime", std::to_string(priority)},
-              {.core = settings.server_core});
+          const std::unique_ptr<Server> hub = StartBenchHub(
+              settings,
+              {.devices = kDevices, .buses = kLines, .realtime = priority, .converters = true});
+          Child control({settings.bin + "/canhub-floor", "--beats", std::to_string(kDevices),
+                         "--together", std::to_string(kLines), "--period-ms",
+                         std::to_string(kPeriodMs), "--realtime", std::to_string(priority)},
+                        {.core = settings.server_core});
           if (!control.WaitForLine("beating")) return {};
           int64_t calls = 0;
           {
@@ -195,6 +206,7 @@ void RunJitter(const Settings& given, Report* report) {
               {"bare_p50_us", At(bare, 0.5)},
               {"bare_p99_us", At(bare, 0.99)},
               {"canhub_beats", double(beats.beats)},
+              {"frames_per_line_and_s", 1e9 * double(beats.received) / double(length) / kLines},
               {"calls_per_s", 1e9 * static_cast<double>(calls) / static_cast<double>(length)}};
           return {{hub_us / bare_us, bare_us, all},
                   {static_cast<double>(beats.missed), static_cast<double>(bare.missed), {}}};

@@ -140,13 +140,20 @@ bool Lab::WaitReady(int seconds) {
 
 std::unique_ptr<Server> StartBenchHub(const Settings& settings, const BenchHubShape& shape) {
   const std::string folder = FreshFolder(settings, "hub");
+  std::vector<std::string> command = {settings.bin + "/canhub-bench-hub",
+                                      "--folder",
+                                      folder,
+                                      "--devices",
+                                      std::to_string(shape.devices),
+                                      "--buses",
+                                      std::to_string(shape.buses),
+                                      "--items",
+                                      std::to_string(shape.items),
+                                      "--realtime",
+                                      std::to_string(shape.realtime)};
+  if (shape.converters) command.push_back("--converters");
   return std::make_unique<Server>(
-      std::vector<std::string>{settings.bin + "/canhub-bench-hub", "--folder", folder, "--devices",
-                               std::to_string(shape.devices), "--buses",
-                               std::to_string(shape.buses), "--items", std::to_string(shape.items),
-                               "--heartbeat-ms", std::to_string(shape.heartbeat_ms), "--realtime",
-                               std::to_string(shape.realtime)},
-      Child::Options{.core = settings.server_core, .log = folder + "/log"});
+      command, Child::Options{.core = settings.server_core, .log = folder + "/log"});
 }
 
 }  // namespace canhub::bench

@@ -62,8 +62,8 @@ class Lab {
 // The daemon's hub, actors, store and services around devices that only a benchmark needs.
 struct BenchHubShape {
   int devices = 1, buses = 1, items = 1;
-  int heartbeat_ms = 0;  // 0: none
   int realtime = 0;
+  bool converters = false;  // YSTECH converters b0 …, with their heartbeats
 };
 std::unique_ptr<Server> StartBenchHub(const Settings& settings, const BenchHubShape& shape);
 

@@ -29,6 +29,27 @@ def test_charges_shows_and_stops(start):
     assert state(daemon)["state_name"] == "standby"
 
 
+def test_a_mode_by_name_or_code(start):
+    daemon = start(CONFIG)
+    daemon.wait_ready()
+    for word in ("DC_RAMP_VOLTAGE", "0x27", "39"):  # section 13.2 of the PCS facts
+        daemon.ctl("pcs", "set", "pcs1", "mode", "idle")
+        daemon.ctl("pcs", "set", "pcs1", "mode", word, "300", "400", "60")
+        assert "dc_ramp_voltage: start_voltage 300 V" in daemon.ctl("pcs", "status", "pcs1").stdout
+    assert 'found "0x30"' in daemon.ctl("pcs", "set", "pcs1", "mode", "0x30", check=False).stderr
+    assert "expected one of dc_constant_voltage" in daemon.ctl("pcs", "set", "pcs1", "mode", check=False).stderr
+    assert "pcs set ID cv" in daemon.ctl("pcs", "set", "cv", "400", check=False).stderr
+
+
+def test_one_set_of_protection_parameters(start):
+    daemon = start(CONFIG)
+    daemon.wait_ready()
+    shown = {n: daemon.ctl("pcs", "read-params", "pcs1", "--type", n).stdout for n in (1, 2, 3)}
+    assert "max_output_voltage" in shown[1] and "power" not in shown[1] and "frequency" not in shown[1]
+    assert "max_charge_power" in shown[2] and "ac_voltage_lower" in shown[2] and "current" not in shown[2]
+    assert "ac_frequency_upper" in shown[3] and "voltage" not in shown[3]
+
+
 def test_limits_and_words_that_are_wrong(start):
     daemon = start(CONFIG)
     daemon.wait_ready()
@@ -69,6 +90,9 @@ def test_records_for_seconds(start, tmp_path):
     daemon.ctl("watch", "pcs1/dc_*", "--format", "csv", "--out", tmp_path / "run.csv", "--duration", "2")
     rows = list(csv.DictReader((tmp_path / "run.csv").open()))
     assert {row["name"] for row in rows} >= {"pcs1/dc_voltage", "pcs1/dc_current", "pcs1/dc_power"}
+    daemon.ctl("watch", "--format", "jsonl", "--out", tmp_path / "run.jsonl", "--duration", "2")
+    rows = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert {row["name"] for row in rows} >= {"pcs1/dc_voltage", "pcs1/state", "pcs1/heartbeat_voltage"}
     daemon.ctl("watch", "pcs1/dc_voltage", "--format", "jsonl", "--out", tmp_path / "run.jsonl", "--duration", "2")
     assert json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])["name"] == "pcs1/dc_voltage"
 
