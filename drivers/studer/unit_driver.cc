@@ -18,6 +18,17 @@ constexpr double kExchangeBits = 260;
 constexpr int kProbeTries = 1;
 constexpr int kReadTries = 2;
 
+// The gateway's device asks these infos, at the unit's address and as the same client: whether
+// anybody answers, and who.
+bool IsGatewaysQuestion(const Answer& answer) {
+  if (answer.service != Service::kReadInfo) return false;
+  for (const Family family :
+       {Family::kXtender, Family::kVarioTrack, Family::kVarioString, Family::kBsp, Family::kBms}) {
+    if (answer.object == ProbeInfo(family)) return true;
+  }
+  return false;
+}
+
 // Section 3.3: pairs of infos, the high word first; 0: none.
 struct IdentityPairs {
   uint16_t firmware, serial;
@@ -117,7 +128,7 @@ void UnitDriver::OnFrame(const RxFrame& rx) {
     if (Messages::TellsOfRestart(answer->object)) image_.ForgetRam();
     return messages_.OnMessage(answer->object, answer->message_value, rx.time);
   }
-  if (!queue_.OnAnswer(*answer, rx.time)) {
+  if (!queue_.OnAnswer(*answer, rx.time) && !IsGatewaysQuestion(*answer)) {
     context_.log.CountBadFrame("unexpected_answer",
                                FormatFrame(rx.frame) + ": late, or to nobody's question");
   }

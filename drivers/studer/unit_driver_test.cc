@@ -256,6 +256,18 @@ TEST_P(ForeignAnswers, AreCountedAndChangeNothing) {
   EXPECT_EQ(t.h.state.Read("battery_voltage").read_time, before.read_time);
 }
 
+TEST(UnitDriver, AnAnswerToTheGatewaysQuestionIsNoBadFrame) {
+  TestUnit t;
+  t.StartPolled();
+  // Info 3000 of Xtender 1, 50.5625 V, to client 0: what the gateway asks at the start and in a
+  // scan.
+  t.line.Deliver(*ParseFrame("0000CA00#0BB8424A4000"));
+  EXPECT_EQ(t.h.log.bad_frames("unexpected_answer"), 0);
+  // 3001, which no device of ours asked.
+  t.line.Deliver(*ParseFrame("0000CA00#0BB9424A4000"));
+  EXPECT_EQ(t.h.log.bad_frames("unexpected_answer"), 1);
+}
+
 TEST(UnitDriver, ALateAnswerIsNotTakenForTheNextOnes) {  // section 5
   TestUnit t;
   t.StartPolled();

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+pytest.register_assert_rewrite("xcomcan_cases")
 from cable import Witness, run as shell  # noqa: E402
 from processes import BIN, Daemon, Process  # noqa: E402
+from processes import wait_for_in_lab as wait_for  # noqa: E402
 
 CONFIG = """
 listen: [127.0.0.1:0]
@@ -61,17 +63,32 @@ def candump(tmp_path):
     witness.stop()
 
 
+class Simulator(Process):
+    """canhub-sim with one device."""
+
+    def __init__(self, arguments):
+        super().__init__([BIN / "canhub-sim", *arguments, "--stdin"], "canhub-sim", stdin=subprocess.PIPE)
+
+    def command(self, *words):
+        """command("inject", "hv0", "trip", "channel=3"), carried out when it returns."""
+        answered = len(self.lines)
+        self.popen.stdin.write(" ".join(words) + "\n")
+        self.popen.stdin.flush()
+        answer = wait_for(f"an answer to {words}", lambda: [line for line in self.lines[answered:]
+                                                            if line == "ok" or line.startswith("error: ")])
+        assert answer == ["ok"], f"{words}: {answer}"
+
+
 @pytest.fixture
 def sim():
     """sim("sim_channels=16", …) → canhub-sim as iseg module 2 on vcan0; or another family's device."""
     running = []
 
     def run(*settings, driver="iseg", address=2, identifier="hv0", interface="vcan0"):
-        arguments = [BIN / "canhub-sim", "--bus", f"socketcan:{interface}", "--driver", driver, "--id", identifier, "--stdin",
-                     "--set", f"address={address}"]
-        for setting in settings:
+        arguments = ["--bus", f"socketcan:{interface}", "--driver", driver, "--id", identifier]
+        for setting in [*settings, *([] if address is None else [f"address={address}"])]:
             arguments += ["--set", setting]
-        process = Process(arguments, "canhub-sim", stdin=subprocess.PIPE)
+        process = Simulator(arguments)
         running.append(process)
         process.wait_for_line(r"^ready$", 60)
         return process

@@ -186,8 +186,7 @@ def test_it_resets_a_trip(sim):
         module.voltage_set(100.0, 3)
         module.state(1, 3)
         wait_for("100 V", lambda: abs(module.voltage_out_query(None, 3) - 100) < 5)
-        process.popen.stdin.write("inject hv0 trip channel=3\n")
-        process.popen.stdin.flush()
+        process.command("inject", "hv0", "trip", "channel=3")
         wait_for("the trip", lambda: module.query_channel_event_status(None, 3) & 0x2000)
         wait_for("the channel to be off", lambda: not module.channel_status_query(None, 3) & 0x0008)
         assert module.reset_trip(None, 3) & 0x2000 == 0

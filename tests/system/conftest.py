@@ -5,6 +5,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+pytest.register_assert_rewrite("xcomcan_cases")
 from processes import Daemon  # noqa: E402
 
 
