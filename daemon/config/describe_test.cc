@@ -31,6 +31,7 @@ A supply. Kind: `high_voltage`.
 | `label` | text | | empty | |
 | `fan` | `true`, `false` | | `true` | |
 | `follow` | item of another device, `bat0/pack.voltage` | | empty | |
+| `mirror` | item of another device, `bat0/pack.voltage`, or `none` | | `none` | |
 | `model` | `small`, `large` | | `large` | |
 
 | key below `limits` | up to | meaning |

@@ -100,7 +100,7 @@ void ReadParameters(const DriverInfo& driver, MapReader& map, const std::string&
       node = &default_node;
     }
     if (std::optional<Value> value = ReadParameter(spec, *node, map.PathOf(spec.name), problems)) {
-      if (spec.type == ParameterType::kItem) {
+      if (spec.type == ParameterType::kItem && value->has_value()) {
         references->push_back({node->line, map.PathOf(spec.name), config->id, value->text()});
       }
       if (spec.type == ParameterType::kFile) {

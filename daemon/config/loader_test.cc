@@ -446,7 +446,7 @@ INSTANTIATE_TEST_SUITE_P(
         Rule{"unknown_key", Device("address: 1, pol: 1 s"),
              "3: devices.hv0.pol: found an unknown key (did you mean \"poll\"?), expected one of "
              "driver, bus, simulate, require_lease, poll_weight, address, poll, offset, gain, "
-             "label, fan, follow, model, limits, on_lease_lost or on_shutdown"},
+             "label, fan, follow, mirror, model, limits, on_lease_lost or on_shutdown"},
         Rule{"limit_unknown", Device("address: 1, limits: {voltge: 5 V}"),
              "3: devices.hv0.limits.voltge: found an unknown key (did you mean \"voltage\"?), "
              "expected one of voltage or ramp"},

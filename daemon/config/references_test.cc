@@ -36,6 +36,13 @@ TEST(ItemParameter, NamesADeviceFurtherDown) {
   EXPECT_EQ(config->devices[1].config.Parameter("follow").text(), "");
 }
 
+TEST(ItemParameter, MayBeNone) {
+  const auto config = Parse(Lab(", mirror: psu1/ch0.voltage"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->devices[0].config.Parameter("mirror").text(), "psu1/ch0.voltage");
+  EXPECT_FALSE(config->devices[1].config.Parameter("mirror").has_value());
+}
+
 TEST(ItemParameter, OfADeviceThatDoesNotExist) {
   EXPECT_EQ(ErrorOf(Lab(", follow: psu2/ch0.voltage")),
             "/etc/lab.yaml:3: devices.psu0.follow: found the device \"psu2\" (did you mean "
