@@ -82,6 +82,7 @@ void BuildCommandTree(CLI::App& app, Session& session) {
   AddHvCommands(app, session);
   AddPcsCommands(app, session);
   AddStuderCommands(app, session);
+  AddBatteryCommands(app, session);
   AddAlarmCommands(app, session);
   AddLeaseCommands(app, session);
   AddBusCommands(app, session);

@@ -2,7 +2,7 @@
 
 #include "canhub/v1/alarm_service.grpc.pb.h"
 #include "clients/canhubctl/commands.h"
-#include "clients/canhubctl/stop_signal.h"
+#include "clients/canhubctl/live_watch.h"
 #include "clients/canhubctl/text_table.h"
 #include "clients/canhubctl/values.h"
 
@@ -94,21 +94,9 @@ ExitCode List(Session& session, const AlarmArguments& arguments) {
 ExitCode Watch(Session& session, const AlarmArguments& arguments) {
   v1::WatchAlarmsRequest request;
   request.set_device_id(arguments.device);
-  grpc::ClientContext context;
-  if (!arguments.duration.empty()) {
-    const Parsed<std::chrono::nanoseconds> duration = ParseDuration(arguments.duration);
-    if (!duration.ok()) return session.Usage("--duration: " + duration.error());
-    context.set_deadline(Now() + std::chrono::duration_cast<WallTime::duration>(*duration));
-  }
-  StopSignal stop([&context] { context.TryCancel(); });
-  const auto stub = AlarmService::NewStub(session.connection().channel());
-  const auto reader = stub->WatchAlarms(&context, request);
   Output& output = session.output();
-  bool synced = false;
-  v1::WatchAlarmsResponse response;
-  while (reader->Read(&response)) {
-    synced |= response.synced();
-    if (!response.has_alarm()) continue;
+  const auto show = [&](const v1::WatchAlarmsResponse& response) {
+    if (!response.has_alarm()) return true;
     const v1::Alarm& alarm = response.alarm();
     if (output.json()) {
       output.JsonLine(alarm);
@@ -118,13 +106,11 @@ ExitCode Watch(Session& session, const AlarmArguments& arguments) {
                    << alarm.text() << "\n"
                    << std::flush;
     }
-    if (!output.out()) context.TryCancel();  // nobody reads any more
-  }
-  const grpc::Status status = reader->Finish();
-  const bool time_is_over =
-      !arguments.duration.empty() && status.error_code() == grpc::DEADLINE_EXCEEDED && synced;
-  if (stop.stopped() || time_is_over || status.ok() || !output.out()) return ExitCode::kOk;
-  return session.Fail(status);
+    return true;
+  };
+  return ReadWatch<AlarmService>(session, &AlarmService::Stub::WatchAlarms, request,
+                                 arguments.duration,
+                                 std::function<bool(const v1::WatchAlarmsResponse&)>(show));
 }
 
 ExitCode Acknowledge(Session& session, const std::vector<std::string>& ids,

@@ -5,8 +5,7 @@
 #include "canhub/v1/high_voltage_service.grpc.pb.h"
 #include "clients/canhubctl/commands.h"
 #include "clients/canhubctl/hv_call.h"
-#include "clients/canhubctl/live_screen.h"
-#include "clients/canhubctl/stop_signal.h"
+#include "clients/canhubctl/live_watch.h"
 #include "clients/canhubctl/text_table.h"
 #include "clients/canhubctl/values.h"
 
@@ -19,11 +18,6 @@ std::string Join(const google::protobuf::RepeatedPtrField<std::string>& texts) {
   std::string joined;
   for (const std::string& text : texts) joined += (joined.empty() ? "" : " ") + text;
   return joined;
-}
-
-// "–" for what was not read or cannot be believed.
-std::string Optional(bool has, double value, const char* unit) {
-  return has ? FormatQuantity(value, unit) : "–";
 }
 
 Colour StateColour(const std::string& state) {
@@ -47,17 +41,18 @@ TextTable ChannelTable() {
 }
 
 void AddChannelRow(const Output& output, const v1::HighVoltageChannel& channel, TextTable* table) {
-  table->AddRow({std::to_string(channel.channel()),
-                 output.Paint(StateColour(channel.state()), channel.state()),
-                 Optional(channel.has_voltage_set_v(), channel.voltage_set_v(), "V"),
-                 Optional(channel.has_voltage_measure_v(), channel.voltage_measure_v(), "V"),
-                 Optional(channel.has_current_set_a(), channel.current_set_a(), "A"),
-                 Optional(channel.has_current_measure_a(), channel.current_measure_a(), "A"),
-                 Optional(channel.has_ramp_up_v_per_s(), channel.ramp_up_v_per_s(), "V/s"),
-                 Optional(channel.has_ramp_down_v_per_s(), channel.ramp_down_v_per_s(), "V/s"),
-                 output.Paint(channel.quality() == v1::QUALITY_GOOD ? Colour::kGood : Colour::kBad,
-                              QualityName(channel.quality())),
-                 output.Paint(Colour::kWarn, Join(channel.events()))});
+  table->AddRow(
+      {std::to_string(channel.channel()),
+       output.Paint(StateColour(channel.state()), channel.state()),
+       FormatOptional(channel.has_voltage_set_v(), channel.voltage_set_v(), "V"),
+       FormatOptional(channel.has_voltage_measure_v(), channel.voltage_measure_v(), "V"),
+       FormatOptional(channel.has_current_set_a(), channel.current_set_a(), "A"),
+       FormatOptional(channel.has_current_measure_a(), channel.current_measure_a(), "A"),
+       FormatOptional(channel.has_ramp_up_v_per_s(), channel.ramp_up_v_per_s(), "V/s"),
+       FormatOptional(channel.has_ramp_down_v_per_s(), channel.ramp_down_v_per_s(), "V/s"),
+       output.Paint(channel.quality() == v1::QUALITY_GOOD ? Colour::kGood : Colour::kBad,
+                    QualityName(channel.quality())),
+       output.Paint(Colour::kWarn, Join(channel.events()))});
 }
 
 void PrintModule(Output& output, const v1::HighVoltageModule& module) {
@@ -89,11 +84,11 @@ void PrintModule(Output& output, const v1::HighVoltageModule& module) {
   std::string limits;
   if (module.has_voltage_limit_percent() || module.has_current_limit_percent()) {
     limits = "limits " +
-             Optional(module.has_voltage_limit_percent(), module.voltage_limit_percent(),
-                      "% of nominal voltage") +
+             FormatOptional(module.has_voltage_limit_percent(), module.voltage_limit_percent(),
+                            "% of nominal voltage") +
              ", " +
-             Optional(module.has_current_limit_percent(), module.current_limit_percent(),
-                      "% of nominal current");
+             FormatOptional(module.has_current_limit_percent(), module.current_limit_percent(),
+                            "% of nominal current");
     output.Line(limits);
   }
   std::string supplies;
@@ -144,14 +139,17 @@ ExitCode Status(Session& session, const HvTarget& target) {
   if (response.channels_size() == 1) {
     const v1::HighVoltageChannel& channel = response.channels(0);
     output.Line("nominal  " +
-                Optional(channel.has_voltage_nominal_v(), channel.voltage_nominal_v(), "V") + ", " +
-                Optional(channel.has_current_nominal_a(), channel.current_nominal_a(), "A"));
+                FormatOptional(channel.has_voltage_nominal_v(), channel.voltage_nominal_v(), "V") +
+                ", " +
+                FormatOptional(channel.has_current_nominal_a(), channel.current_nominal_a(), "A"));
     output.Line("limit    " +
-                Optional(channel.has_voltage_limit_v(), channel.voltage_limit_v(), "V") + ", " +
-                Optional(channel.has_current_limit_a(), channel.current_limit_a(), "A"));
+                FormatOptional(channel.has_voltage_limit_v(), channel.voltage_limit_v(), "V") +
+                ", " +
+                FormatOptional(channel.has_current_limit_a(), channel.current_limit_a(), "A"));
     output.Line("bounds   ±" +
-                Optional(channel.has_voltage_bounds_v(), channel.voltage_bounds_v(), "V") + ", ±" +
-                Optional(channel.has_current_bounds_a(), channel.current_bounds_a(), "A"));
+                FormatOptional(channel.has_voltage_bounds_v(), channel.voltage_bounds_v(), "V") +
+                ", ±" +
+                FormatOptional(channel.has_current_bounds_a(), channel.current_bounds_a(), "A"));
     output.Line("status   " + Join(channel.status()));
   }
   return ExitCode::kOk;
@@ -159,17 +157,14 @@ ExitCode Status(Session& session, const HvTarget& target) {
 
 struct WatchArguments {
   HvTarget target;
-  std::string interval;
-  std::string duration;
-  uint64_t count = 0;
+  LiveOptions live;
 };
 
 std::string ChannelLine(const v1::HighVoltageChannel& channel) {
-  std::string line = channel.has_read_time() ? FormatTimeOfDay(ToWallTime(channel.read_time()))
-                                             : std::string("--:--:--.---");
-  line += "  ch" + std::to_string(channel.channel()) + "  " + channel.state() + "  " +
-          Optional(channel.has_voltage_measure_v(), channel.voltage_measure_v(), "V") + "  " +
-          Optional(channel.has_current_measure_a(), channel.current_measure_a(), "A");
+  std::string line =
+      LineTime(channel) + "  ch" + std::to_string(channel.channel()) + "  " + channel.state() +
+      "  " + FormatOptional(channel.has_voltage_measure_v(), channel.voltage_measure_v(), "V") +
+      "  " + FormatOptional(channel.has_current_measure_a(), channel.current_measure_a(), "A");
   if (channel.quality() != v1::QUALITY_GOOD) line += "  " + QualityName(channel.quality());
   if (!channel.events().empty()) line += "  " + Join(channel.events());
   return line;
@@ -178,67 +173,19 @@ std::string ChannelLine(const v1::HighVoltageChannel& channel) {
 ExitCode Watch(Session& session, const WatchArguments& arguments) {
   const Parsed<std::optional<std::vector<uint32_t>>> channels = TargetChannels(arguments.target);
   if (!channels.ok()) return session.Usage(channels.error());
-  Output& output = session.output();
-  const bool table_wanted = output.terminal() && !output.json();
   v1::WatchChannelsRequest request;
   request.set_device_id(arguments.target.device);
   if (channels->has_value()) {
     for (uint32_t channel : **channels) request.add_channels(channel);
   }
-  const Parsed<std::chrono::nanoseconds> interval =
-      ParseDuration(!arguments.interval.empty() ? arguments.interval
-                    : table_wanted              ? std::string("200ms")
-                                                : std::string("0s"));
-  if (!interval.ok()) return session.Usage("--interval: " + interval.error());
-  if (interval->count() > 0) *request.mutable_min_interval() = ToProto(*interval);
-  grpc::ClientContext context;
-  if (!arguments.duration.empty()) {
-    const Parsed<std::chrono::nanoseconds> duration = ParseDuration(arguments.duration);
-    if (!duration.ok()) return session.Usage("--duration: " + duration.error());
-    context.set_deadline(Now() + std::chrono::duration_cast<WallTime::duration>(*duration));
-  }
-  StopSignal stop([&context] { context.TryCancel(); });
-  const auto stub = HighVoltageService::NewStub(session.connection().channel());
-  const auto reader = stub->WatchChannels(&context, request);
-  std::map<uint32_t, v1::HighVoltageChannel> board;
-  std::optional<LiveScreen> screen;
-  bool synced = false;
-  bool finished = false;
-  uint64_t shown = 0;
-  v1::WatchChannelsResponse response;
-  while (!finished && reader->Read(&response)) {
-    synced |= response.synced();
-    for (const v1::HighVoltageChannel& channel : response.channels()) {
-      if (table_wanted) {
-        board[channel.channel()] = channel;
-        continue;
-      }
-      if (output.json()) {
-        output.JsonLine(channel);
-      } else {
-        output.out() << ChannelLine(channel) << "\n" << std::flush;
-      }
-      finished = ++shown == arguments.count;
-      if (finished) break;
-    }
-    if (!output.out()) finished = true;  // nobody reads any more
-    if (table_wanted && synced) {
-      TextTable table = ChannelTable();
-      for (const auto& [number, channel] : board) AddChannelRow(output, channel, &table);
-      std::vector<std::string> lines = table.Lines();
-      lines.push_back(output.Paint(Colour::kDim, FormatTimeOfDay(Now()) + "  Ctrl-C ends"));
-      if (!screen) screen.emplace(output.out());
-      screen->Draw(lines, GetTerminalSize());
-      finished = ++shown == arguments.count;
-    }
-  }
-  if (finished) context.TryCancel();
-  const grpc::Status status = reader->Finish();
-  screen.reset();
-  const bool time_is_over =
-      !arguments.duration.empty() && status.error_code() == grpc::DEADLINE_EXCEEDED && synced;
-  if (finished || stop.stopped() || time_is_over || status.ok()) return ExitCode::kOk;
-  return session.Fail(status);
+  const LiveView<uint32_t, v1::HighVoltageChannel> view{
+      .key = [](const v1::HighVoltageChannel& channel) { return channel.channel(); },
+      .table = &ChannelTable,
+      .add_row = &AddChannelRow,
+      .line = &ChannelLine,
+      .line_interval = "0s"};
+  return WatchLive<HighVoltageService>(session, &HighVoltageService::Stub::WatchChannels, request,
+                                       arguments.live, &v1::WatchChannelsResponse::channels, view);
 }
 
 ExitCode ShowCrate(Session& session, const std::string& device) {
@@ -301,13 +248,7 @@ void AddHvShowCommands(CLI::App& hv, Session& session) {
                    "canhubctl hv watch hv0 3 --interval 500ms --duration 10s");
     auto arguments = std::make_shared<WatchArguments>();
     AddTarget(*command, session, arguments->target, ChannelArgument::kOptional);
-    command->add_option("--interval", arguments->interval, "at most one update in this time")
-        ->type_name("DURATION");
-    command->add_option("--duration", arguments->duration, "end after this time")
-        ->type_name("DURATION");
-    command->add_option("--count", arguments->count, "end after so many lines, or redraws")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber);
+    AddLiveOptions(*command, arguments->live, "");
     command->callback([&session, arguments] {
       session.action = [&session, arguments] { return Watch(session, *arguments); };
     });

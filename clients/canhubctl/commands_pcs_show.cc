@@ -4,19 +4,14 @@
 #include <optional>
 
 #include "clients/canhubctl/commands.h"
-#include "clients/canhubctl/live_screen.h"
+#include "clients/canhubctl/live_watch.h"
 #include "clients/canhubctl/pcs_call.h"
-#include "clients/canhubctl/stop_signal.h"
 #include "clients/canhubctl/text_table.h"
 
 namespace canhub::ctl {
 namespace {
 
 using Service = v1::PowerConverterService;
-
-std::string Optional(bool has, double value, const char* unit) {
-  return has ? FormatQuantity(value, unit) : "–";
-}
 
 Colour StateColour(const v1::PowerConverterState& state) {
   if (state.is_faulty() || !state.has_state()) return Colour::kBad;
@@ -61,14 +56,15 @@ TextTable StateTable() {
 void AddStateRow(const Output& output, const v1::PowerConverterState& state, TextTable* table) {
   table->AddRow(
       {state.device_id(), output.Paint(StateColour(state), state.state_name()),
-       Optional(state.has_dc_voltage_v(), state.dc_voltage_v(), "V"),
-       Optional(state.has_dc_current_a(), state.dc_current_a(), "A"),
-       Optional(state.has_dc_power_w(), state.dc_power_w(), "W"),
-       Optional(state.has_active_power_w(), state.active_power_w(), "W"),
-       Optional(state.has_capacity_ah(), state.capacity_ah(), "Ah"),
-       Optional(state.has_inlet_temperature_degc(), state.inlet_temperature_degc(), "degC") +
+       FormatOptional(state.has_dc_voltage_v(), state.dc_voltage_v(), "V"),
+       FormatOptional(state.has_dc_current_a(), state.dc_current_a(), "A"),
+       FormatOptional(state.has_dc_power_w(), state.dc_power_w(), "W"),
+       FormatOptional(state.has_active_power_w(), state.active_power_w(), "W"),
+       FormatOptional(state.has_capacity_ah(), state.capacity_ah(), "Ah"),
+       FormatOptional(state.has_inlet_temperature_degc(), state.inlet_temperature_degc(), "degC") +
            " / " +
-           Optional(state.has_outlet_temperature_degc(), state.outlet_temperature_degc(), "degC"),
+           FormatOptional(state.has_outlet_temperature_degc(), state.outlet_temperature_degc(),
+                          "degC"),
        ModeText(state),
        state.has_fault() ? output.Paint(Colour::kBad, FaultText(state.fault())) : ""});
 }
@@ -103,80 +99,29 @@ ExitCode Status(Session& session, const std::string& device) {
 
 struct MonitorArguments {
   std::string device;
-  std::string interval;
-  std::string duration;
-  uint64_t count = 0;
+  LiveOptions live;
 };
 
 std::string StateLine(const v1::PowerConverterState& state) {
-  std::string line = state.has_read_time() ? FormatTimeOfDay(ToWallTime(state.read_time()))
-                                           : std::string("--:--:--.---");
-  line += "  " + state.device_id() + "  " + state.state_name() + "  " +
-          Optional(state.has_dc_voltage_v(), state.dc_voltage_v(), "V") + "  " +
-          Optional(state.has_dc_current_a(), state.dc_current_a(), "A") + "  " +
-          Optional(state.has_dc_power_w(), state.dc_power_w(), "W");
+  std::string line = LineTime(state) + "  " + state.device_id() + "  " + state.state_name() + "  " +
+                     FormatOptional(state.has_dc_voltage_v(), state.dc_voltage_v(), "V") + "  " +
+                     FormatOptional(state.has_dc_current_a(), state.dc_current_a(), "A") + "  " +
+                     FormatOptional(state.has_dc_power_w(), state.dc_power_w(), "W");
   if (state.has_fault()) line += "  " + FaultText(state.fault());
   if (state.quality() != v1::QUALITY_GOOD) line += "  " + QualityName(state.quality());
   return line;
 }
 
 ExitCode Monitor(Session& session, const MonitorArguments& arguments) {
-  Output& output = session.output();
-  const bool table_wanted = output.terminal() && !output.json();
   v1::WatchStateRequest request;
   request.set_device_id(arguments.device);
-  const Parsed<std::chrono::nanoseconds> interval =
-      ParseDuration(!arguments.interval.empty() ? arguments.interval : std::string("200ms"));
-  if (!interval.ok()) return session.Usage("--interval: " + interval.error());
-  *request.mutable_min_interval() = ToProto(*interval);
-  grpc::ClientContext context;
-  if (!arguments.duration.empty()) {
-    const Parsed<std::chrono::nanoseconds> duration = ParseDuration(arguments.duration);
-    if (!duration.ok()) return session.Usage("--duration: " + duration.error());
-    context.set_deadline(Now() + std::chrono::duration_cast<WallTime::duration>(*duration));
-  }
-  StopSignal stop([&context] { context.TryCancel(); });
-  const auto stub = Service::NewStub(session.connection().channel());
-  const auto reader = stub->WatchState(&context, request);
-  std::map<std::string, v1::PowerConverterState> board;
-  std::optional<LiveScreen> screen;
-  bool synced = false;
-  bool finished = false;
-  uint64_t shown = 0;
-  v1::WatchStateResponse response;
-  while (!finished && reader->Read(&response)) {
-    synced |= response.synced();
-    for (const v1::PowerConverterState& state : response.converters()) {
-      if (table_wanted) {
-        board[state.device_id()] = state;
-        continue;
-      }
-      if (output.json()) {
-        output.JsonLine(state);
-      } else {
-        output.out() << StateLine(state) << "\n" << std::flush;
-      }
-      finished = ++shown == arguments.count;
-      if (finished) break;
-    }
-    if (!output.out()) finished = true;  // nobody reads any more
-    if (table_wanted && synced) {
-      TextTable table = StateTable();
-      for (const auto& [id, state] : board) AddStateRow(output, state, &table);
-      std::vector<std::string> lines = table.Lines();
-      lines.push_back(output.Paint(Colour::kDim, FormatTimeOfDay(Now()) + "  Ctrl-C ends"));
-      if (!screen) screen.emplace(output.out());
-      screen->Draw(lines, GetTerminalSize());
-      finished = ++shown == arguments.count;
-    }
-  }
-  if (finished) context.TryCancel();
-  const grpc::Status status = reader->Finish();
-  screen.reset();
-  const bool time_is_over =
-      !arguments.duration.empty() && status.error_code() == grpc::DEADLINE_EXCEEDED && synced;
-  if (finished || stop.stopped() || time_is_over || status.ok()) return ExitCode::kOk;
-  return session.Fail(status);
+  const LiveView<std::string, v1::PowerConverterState> view{
+      .key = [](const v1::PowerConverterState& state) { return state.device_id(); },
+      .table = &StateTable,
+      .add_row = &AddStateRow,
+      .line = &StateLine};
+  return WatchLive<Service>(session, &Service::Stub::WatchState, request, arguments.live,
+                            &v1::WatchStateResponse::converters, view);
 }
 
 ExitCode ListModes(Session& session, const std::string& device) {
@@ -257,13 +202,7 @@ void AddPcsShowCommands(CLI::App& pcs, Session& session) {
                  "canhubctl pcs monitor pcs1 --interval 1s --duration 1min --json");
   auto arguments = std::make_shared<MonitorArguments>();
   AddConverter(*command, session, arguments->device)->required(false);
-  command->add_option("--interval", arguments->interval, "at most one update in this time [200ms]")
-      ->type_name("DURATION");
-  command->add_option("--duration", arguments->duration, "end after this time")
-      ->type_name("DURATION");
-  command->add_option("--count", arguments->count, "end after so many lines, or redraws")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
+  AddLiveOptions(*command, arguments->live, " [200ms]");
   command->callback([&session, arguments] {
     session.action = [&session, arguments] { return Monitor(session, *arguments); };
   });

@@ -5,6 +5,7 @@
 
 #include "canhub/v1/studer_service.grpc.pb.h"
 #include "clients/canhubctl/commands.h"
+#include "clients/canhubctl/live_watch.h"
 #include "clients/canhubctl/text_table.h"
 #include "clients/canhubctl/values.h"
 
@@ -124,10 +125,21 @@ ExitCode Write(Session& session, const WriteArguments& arguments) {
              });
 }
 
-ExitCode Messages(Session& session, const std::string& device, bool all) {
+struct MessageArguments {
+  std::string device;
+  bool all = false;
+  bool watch = false;
+  std::string duration;
+};
+
+std::string MessageState(const v1::StuderMessage& message) {
+  return message.active() ? "active" : message.acknowledged() ? "acknowledged" : "new";
+}
+
+ExitCode ListMessages(Session& session, const MessageArguments& arguments) {
   v1::ListMessagesRequest request;
-  request.set_device_id(device);
-  request.set_include_history(all);
+  request.set_device_id(arguments.device);
+  request.set_include_history(arguments.all);
   return Read(session, &StuderService::Stub::ListMessages, request,
               [&](const v1::ListMessagesResponse& response) {
                 if (response.messages().empty()) return session.output().Line("no message");
@@ -140,13 +152,31 @@ ExitCode Messages(Session& session, const std::string& device, bool all) {
                 for (const v1::StuderMessage& message : response.messages()) {
                   table.AddRow({message.device_id(), std::to_string(message.number()),
                                 FormatTime(message.last_time()), std::to_string(message.count()),
-                                message.active()         ? "active"
-                                : message.acknowledged() ? "acknowledged"
-                                                         : "new",
-                                message.text()});
+                                MessageState(message), message.text()});
                 }
                 session.output().out() << table.ToString();
               });
+}
+
+ExitCode WatchMessages(Session& session, const MessageArguments& arguments) {
+  v1::WatchMessagesRequest request;
+  request.set_device_id(arguments.device);
+  Output& output = session.output();
+  const auto show = [&](const v1::WatchMessagesResponse& response) {
+    if (!response.has_message()) return true;
+    const v1::StuderMessage& message = response.message();
+    if (output.json()) {
+      output.JsonLine(message);
+    } else {
+      output.out() << FormatTimeOfDay(Now()) << "  " << message.device_id() << "  "
+                   << MessageState(message) << "  " << message.text() << "\n"
+                   << std::flush;
+    }
+    return true;
+  };
+  return ReadWatch<StuderService>(session, &StuderService::Stub::WatchMessages, request,
+                                  arguments.duration,
+                                  std::function<bool(const v1::WatchMessagesResponse&)>(show));
 }
 
 ExitCode Search(Session& session, const std::vector<std::string>& words, const std::string& device,
@@ -283,13 +313,21 @@ void AddLists(CLI::App& studer, Session& session) {
   {
     CLI::App* command = AddCommand(studer, "messages", "what units announced",
                                    "canhubctl studer messages\n"
-                                   "canhubctl studer messages xt1 --all");
-    auto device = std::make_shared<std::string>();
-    auto all = std::make_shared<bool>(false);
-    AddDevice(*command, session, *device);
-    command->add_flag("--all", *all, "also those that were acknowledged");
-    command->callback([&session, device, all] {
-      session.action = [&session, device, all] { return Messages(session, *device, *all); };
+                                   "canhubctl studer messages xt1 --all\n"
+                                   "canhubctl studer messages --watch");
+    auto arguments = std::make_shared<MessageArguments>();
+    AddDevice(*command, session, arguments->device);
+    CLI::Option* watch = command->add_flag("--watch", arguments->watch, "show each that comes");
+    command->add_flag("--all", arguments->all, "also those that were acknowledged")
+        ->excludes(watch);
+    command->add_option("--duration", arguments->duration, "end --watch after this time")
+        ->type_name("DURATION")
+        ->needs(watch);
+    command->callback([&session, arguments] {
+      session.action = [&session, arguments] {
+        return arguments->watch ? WatchMessages(session, *arguments)
+                                : ListMessages(session, *arguments);
+      };
     });
   }
   {

@@ -1,4 +1,4 @@
-#include "clients/canhubctl/pcs_call.h"
+#include "clients/canhubctl/message_fields.h"
 
 #include <array>
 #include <cctype>
@@ -15,13 +15,14 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // Ends of field names, the longest first.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kUnits = {
+constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kUnits = {
     {{"_percent", "%"},
      {"_degc", "degC"},
      {"_var", "var"},
      {"_ohm", "ohm"},
      {"_va", "VA"},
      {"_ah", "Ah"},
+     {"_as", "As"},
      {"_wh", "Wh"},
      {"_hz", "Hz"},
      {"_v", "V"},
@@ -52,13 +53,6 @@ std::string Names(const Descriptor& type) {
 }
 
 }  // namespace
-
-CLI::Option* AddConverter(CLI::App& command, Session& session, std::string& device) {
-  CLI::Option* option =
-      command.add_option("device", device, "the converter's id, or a group's")->required();
-  session.Hint(option, Complete::kDevice);
-  return option;
-}
 
 FieldName SplitUnit(const FieldDescriptor& field) {
   const std::string& name = field.name();

@@ -1,7 +1,7 @@
 // Fields of typed messages as people write them.
-#include "clients/canhubctl/pcs_call.h"
+#include "clients/canhubctl/message_fields.h"
 
-#include "clients/canhubctl/commands.h"
+#include "canhub/v1/power_converter_service.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

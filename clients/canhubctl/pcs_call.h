@@ -1,18 +1,22 @@
-// Shared by the `pcs` commands: one call and one line per receipt, fields as NAME=VALUE.
+// Shared by the `pcs` commands: one call and one line per receipt.
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "canhub/v1/power_converter_service.grpc.pb.h"
+#include "clients/canhubctl/message_fields.h"
 #include "clients/canhubctl/session.h"
 #include "clients/canhubctl/values.h"
-#include "google/protobuf/message.h"
 
 namespace canhub::ctl {
 
 // Adds the positional argument "device": a converter, or a group of them.
-CLI::Option* AddConverter(CLI::App& command, Session& session, std::string& device);
+inline CLI::Option* AddConverter(CLI::App& command, Session& session, std::string& device) {
+  CLI::Option* option =
+      command.add_option("device", device, "the converter's id, or a group's")->required();
+  session.Hint(option, Complete::kDevice);
+  return option;
+}
 
 template <typename Request, typename Response>
 using PcsMethod = grpc::Status (v1::PowerConverterService::Stub::*)(grpc::ClientContext*,
@@ -50,22 +54,5 @@ bool PcsRead(Session& session, const std::string& device, PcsMethod<Request, Res
   if (status.ok() && session.output().json()) session.output().Json(*response);
   return status.ok() && !session.output().json();
 }
-
-// A field's name without its unit, and the unit: "current_setpoint_a" → "current_setpoint", "A".
-struct FieldName {
-  std::string name;
-  std::string unit;
-};
-FieldName SplitUnit(const google::protobuf::FieldDescriptor& field);
-
-// Sets the fields that are named: "max_charge_current=50A", "parallel_role=host", "io1_output=on".
-// An error names the field, found and expected.
-Parsed<bool> SetFieldsFromText(const std::vector<std::string>& assignments,
-                               google::protobuf::Message* message);
-// Sets one field from a text.
-Parsed<bool> SetFieldFromText(const google::protobuf::FieldDescriptor& field,
-                              const std::string& text, google::protobuf::Message* message);
-// "max_charge_current  150 A", a line for each field that is set.
-std::vector<std::string> FieldLines(const google::protobuf::Message& message);
 
 }  // namespace canhub::ctl

@@ -52,6 +52,10 @@ std::string ExactNumber(double value);
 // At most 7 digits, for people: "1000.125 V", "1.25 µA", "3 %/s". Small and large values of units
 // that take a prefix get one.
 std::string FormatQuantity(double value, std::string_view unit);
+// "–" for what was not read or cannot be believed.
+inline std::string FormatOptional(bool has, double value, std::string_view unit) {
+  return has ? FormatQuantity(value, unit) : "–";
+}
 
 // "250 ms", "5 s", "1 min 30 s", "2 h".
 std::string FormatDuration(std::chrono::nanoseconds duration);

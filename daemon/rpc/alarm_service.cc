@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "canhub/v1/alarm_service.grpc.pb.h"
+#include "daemon/rpc/alarm_watch.h"
 #include "daemon/rpc/call.h"
 #include "daemon/rpc/clean_text.h"
 #include "daemon/rpc/convert.h"
 #include "daemon/rpc/services.h"
-#include "daemon/rpc/stream.h"
 
 namespace canhub {
 namespace {
@@ -50,43 +50,6 @@ absl::Status RequireAlarmId(const std::string& alarm_id) {
   return absl::OkStatus();
 }
 
-// One alarm per message.
-class AlarmSource final : public MessageSource<v1::WatchAlarmsResponse> {
- public:
-  AlarmSource(RpcContext* rpc, const std::string& device_id, Kicks kicks)
-      : watch_(rpc->hub->alarms().Watch(device_id, std::move(kicks.posted))) {}
-
-  bool Next(MonoTime, v1::WatchAlarmsResponse* out, MonoTime*) override {
-    if (at_ == batch_.alarms.size()) {
-      // The first batch is the state of all; the synced message comes between it and the changes.
-      if (drained_ && !synced_) {
-        synced_ = true;
-        out->set_synced(true);
-        return true;
-      }
-      batch_ = watch_->Drain();
-      at_ = 0;
-      drained_ = true;
-      if (batch_.alarms.empty()) {
-        if (synced_) return false;
-        synced_ = true;
-        out->set_synced(true);
-        return true;
-      }
-    }
-    SetAlarm(batch_.alarms[at_++], out->mutable_alarm());
-    out->set_coalesced_count(static_cast<uint32_t>(std::exchange(batch_.coalesced, 0)));
-    return true;
-  }
-
- private:
-  std::unique_ptr<AlarmWatch> watch_;
-  AlarmWatch::Batch batch_;
-  size_t at_ = 0;
-  bool drained_ = false;
-  bool synced_ = false;
-};
-
 class AlarmServiceImpl final : public v1::AlarmService::CallbackService {
  public:
   explicit AlarmServiceImpl(RpcContext* rpc) : rpc_(*rpc) {}
@@ -110,7 +73,12 @@ class AlarmServiceImpl final : public v1::AlarmService::CallbackService {
         rpc_, context,
         [&](const Caller&, Kicks kicks)
             -> absl::StatusOr<std::unique_ptr<MessageSource<v1::WatchAlarmsResponse>>> {
-          return std::make_unique<AlarmSource>(&rpc_, request->device_id(), std::move(kicks));
+          return std::make_unique<AlarmSource<v1::WatchAlarmsResponse>>(
+              &rpc_, request->device_id(), std::move(kicks),
+              [](const AlarmRecord& alarm, v1::WatchAlarmsResponse* out) {
+                SetAlarm(alarm, out->mutable_alarm());
+                return true;
+              });
         });
   }
 

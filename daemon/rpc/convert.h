@@ -3,6 +3,7 @@
 
 #include <google/protobuf/field_mask.pb.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,12 @@ void SetDuration(Duration duration, google::protobuf::Duration* out);
 // INVALID_ARGUMENT: out of the type's range, or outside minimum … maximum.
 absl::StatusOr<Duration> ReadDuration(const google::protobuf::Duration& in, std::string_view field,
                                       Duration minimum, Duration maximum);
+// min_interval of a watch's request; 0 when it is not given.
+template <typename Request>
+absl::StatusOr<Duration> ReadMinInterval(const Request& request) {
+  if (!request.has_min_interval()) return Duration(0);
+  return ReadDuration(request.min_interval(), "min_interval", Duration(0), std::chrono::hours(24));
+}
 absl::StatusOr<WallTime> ReadTimestamp(const google::protobuf::Timestamp& in,
                                        std::string_view field);
 

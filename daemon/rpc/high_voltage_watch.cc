@@ -92,14 +92,9 @@ absl::StatusOr<std::unique_ptr<MessageSource<v1::WatchChannelsResponse>>> MakeCh
     }
     channels.insert(static_cast<int>(channel));
   }
-  Duration min_interval{0};
-  if (request.has_min_interval()) {
-    const absl::StatusOr<Duration> interval =
-        ReadDuration(request.min_interval(), "min_interval", Duration(0), std::chrono::hours(24));
-    if (!interval.ok()) return interval.status();
-    min_interval = *interval;
-  }
-  auto watch = std::make_unique<ChannelWatch>(rpc, std::move(channels), min_interval);
+  const absl::StatusOr<Duration> min_interval = ReadMinInterval(request);
+  if (!min_interval.ok()) return min_interval.status();
+  auto watch = std::make_unique<ChannelWatch>(rpc, std::move(channels), *min_interval);
   const absl::Status status = watch->Open(target->id(), std::move(kicks));
   if (!status.ok()) return status;
   return watch;

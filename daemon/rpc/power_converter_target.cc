@@ -62,12 +62,7 @@ absl::StatusOr<PowerConverterTarget> PowerConverterTarget::Find(Hub& hub,
 
 absl::StatusOr<const ActionSpec*> PowerConverterTarget::FindAction(
     const std::string& action) const {
-  for (const ActionSpec& spec : driver().actions) {
-    if (action == spec.name) return &spec;
-  }
-  return MakeError(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
-                   id() + " cannot do " + action + "; nothing was sent",
-                   {{"device_id", id()}, {"action", action}});
+  return RequireAction(device_, action);
 }
 
 absl::StatusOr<CommandContent> PowerConverterTarget::Action(const std::string& action,

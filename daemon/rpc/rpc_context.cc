@@ -123,4 +123,39 @@ absl::Status RequireKind(const Hub::DeviceView& device, const std::string& kind)
                    {{"device_id", id}, {"kind", found}, {"expected", kind}});
 }
 
+absl::StatusOr<Hub::DeviceView> RequireDeviceOfKind(const Hub& hub, const std::string& device_id,
+                                                    const std::string& kind) {
+  absl::StatusOr<Hub::DeviceView> device = RequireDevice(hub, device_id);
+  if (!device.ok()) return device.status();
+  if (absl::Status status = RequireKind(*device, kind); !status.ok()) return status;
+  return device;
+}
+
+absl::StatusOr<const ActionSpec*> RequireAction(const Hub::DeviceView& device,
+                                                const std::string& action) {
+  for (const ActionSpec& spec : device.setup->driver->actions) {
+    if (action == spec.name) return &spec;
+  }
+  const std::string& id = device.setup->config.id;
+  return MakeError(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
+                   id + " cannot do " + action + "; nothing was sent",
+                   {{"device_id", id}, {"action", action}});
+}
+
+absl::StatusOr<std::vector<Hub::DeviceView>> DevicesOfKind(const Hub& hub,
+                                                           const std::string& device_id,
+                                                           const std::string& kind) {
+  std::vector<Hub::DeviceView> devices;
+  if (!device_id.empty()) {
+    absl::StatusOr<Hub::DeviceView> device = RequireDeviceOfKind(hub, device_id, kind);
+    if (!device.ok()) return device.status();
+    devices.push_back(*std::move(device));
+    return devices;
+  }
+  for (const Hub::DeviceView& device : hub.devices()) {
+    if (kind == device.setup->driver->kind) devices.push_back(device);
+  }
+  return devices;
+}
+
 }  // namespace canhub

@@ -66,5 +66,15 @@ MonoTime DeadlineOf(const RpcContext& rpc, const grpc::ServerContextBase& call);
 absl::StatusOr<Hub::DeviceView> RequireDevice(const Hub& hub, const std::string& device_id);
 // UNIMPLEMENTED, KIND_WRONG.
 absl::Status RequireKind(const Hub::DeviceView& device, const std::string& kind);
+// Both at once.
+absl::StatusOr<Hub::DeviceView> RequireDeviceOfKind(const Hub& hub, const std::string& device_id,
+                                                    const std::string& kind);
+// UNIMPLEMENTED, NOT_SUPPORTED: its driver does not have the action.
+absl::StatusOr<const ActionSpec*> RequireAction(const Hub::DeviceView& device,
+                                                const std::string& action);
+// That device, or with an empty id all of the kind, in the order of the configuration.
+absl::StatusOr<std::vector<Hub::DeviceView>> DevicesOfKind(const Hub& hub,
+                                                           const std::string& device_id,
+                                                           const std::string& kind);
 
 }  // namespace canhub

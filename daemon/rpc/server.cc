@@ -105,6 +105,25 @@ void InitPluginsOnce() {
   });
 }
 
+// By the names under which they report their health.
+struct ServiceEntry {
+  const char* name;
+  std::unique_ptr<grpc::Service> (*make)(RpcContext*);
+};
+constexpr ServiceEntry kServices[] = {
+    {"canhub.v1.HubService", &MakeHubService},
+    {"canhub.v1.DeviceService", &MakeDeviceService},
+    {"canhub.v1.ItemService", &MakeItemService},
+    {"canhub.v1.BusService", &MakeBusService},
+    {"canhub.v1.LeaseService", &MakeLeaseService},
+    {"canhub.v1.AlarmService", &MakeAlarmService},
+    {"canhub.v1.HighVoltageService", &MakeHighVoltageService},
+    {"canhub.v1.PowerConverterService", &MakePowerConverterService},
+    {"canhub.v1.StuderService", &MakeStuderService},
+    {"canhub.v1.BatteryService", &MakeBatteryService},
+    {"canhub.v1.SimulationService", &MakeSimulationService},
+};
+
 }  // namespace
 
 struct RpcServer::Impl {
@@ -157,22 +176,12 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(Hub* hub, RpcHooks h
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              static_cast<int>(options.keepalive_time.count() / 2));
 
-  impl->services.push_back(MakeHubService(rpc));
-  impl->services.push_back(MakeDeviceService(rpc));
-  impl->services.push_back(MakeItemService(rpc));
-  impl->services.push_back(MakeBusService(rpc));
-  impl->services.push_back(MakeLeaseService(rpc));
-  impl->services.push_back(MakeAlarmService(rpc));
-  impl->services.push_back(MakeHighVoltageService(rpc));
-  impl->services.push_back(MakePowerConverterService(rpc));
-  impl->services.push_back(MakeStuderService(rpc));
-  std::vector<std::string> names = {
-      "canhub.v1.HubService",         "canhub.v1.DeviceService",        "canhub.v1.ItemService",
-      "canhub.v1.BusService",         "canhub.v1.LeaseService",         "canhub.v1.AlarmService",
-      "canhub.v1.HighVoltageService", "canhub.v1.PowerConverterService"};
-  if (!rpc->hooks.simulators.empty()) {
-    impl->services.push_back(MakeSimulationService(rpc));
-    names.push_back("canhub.v1.SimulationService");
+  std::vector<std::string> names;
+  for (const ServiceEntry& entry : kServices) {
+    // Where nothing is simulated, there is nothing to do for it.
+    if (entry.make == &MakeSimulationService && rpc->hooks.simulators.empty()) continue;
+    impl->services.push_back(entry.make(rpc));
+    names.emplace_back(entry.name);
   }
   for (const auto& service : impl->services) builder.RegisterService(service.get());
 

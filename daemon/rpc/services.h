@@ -20,6 +20,7 @@ std::unique_ptr<grpc::Service> MakeAlarmService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeHighVoltageService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakePowerConverterService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeStuderService(RpcContext* rpc);
+std::unique_ptr<grpc::Service> MakeBatteryService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeSimulationService(RpcContext* rpc);
 
 }  // namespace canhub

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "canhub/v1/studer_service.grpc.pb.h"
+#include "daemon/rpc/alarm_watch.h"
 #include "daemon/rpc/call.h"
 #include "daemon/rpc/clean_text.h"
 #include "daemon/rpc/command_call.h"
@@ -54,6 +55,25 @@ std::string LabelText(const ItemSpec& spec, const Reading& reading, MonoTime now
     return "";
   }
   return std::string(LabelOf(spec, reading.value.integer()));
+}
+
+// False: an alarm that is no message, or of none of these devices.
+bool SetMessage(const std::vector<Hub::DeviceView>& devices, const AlarmRecord& alarm,
+                v1::StuderMessage* out) {
+  const std::string prefix = studer::kMessageAlarm;
+  const bool listed = std::any_of(
+      devices.begin(), devices.end(),
+      [&](const Hub::DeviceView& device) { return device.setup->config.id == alarm.device_id; });
+  if (!listed || !alarm.code.starts_with(prefix)) return false;
+  out->set_device_id(alarm.device_id);
+  out->set_number(IdOf(alarm.code.substr(prefix.size())));
+  out->set_text(CleanText(alarm.text));
+  SetTimestamp(alarm.first_time, out->mutable_first_time());
+  SetTimestamp(alarm.last_time, out->mutable_last_time());
+  out->set_count(alarm.count);
+  out->set_active(alarm.active);
+  out->set_acknowledged(alarm.acknowledged);
+  return true;
 }
 
 class StuderServiceImpl final : public v1::StuderService::CallbackService {
@@ -127,24 +147,31 @@ class StuderServiceImpl final : public v1::StuderService::CallbackService {
       for (const AlarmRecord& alarm : rpc_.hub->alarms().List({.device_id = request->device_id(),
                                       .include_history = request->include_history(),
                                       .include_shelved = true})) {
-        const bool listed =
-            std::any_of(devices->begin(), devices->end(), [&](const Hub::DeviceView& device) {
-              return device.setup->config.id == alarm.device_id;
-            });
-        const std::string prefix = studer::kMessageAlarm;
-        if (!listed || !alarm.code.starts_with(prefix)) continue;
-        v1::StuderMessage* out = response->add_messages();
-        out->set_device_id(alarm.device_id);
-        out->set_number(IdOf(alarm.code.substr(prefix.size())));
-        out->set_text(CleanText(alarm.text));
-        SetTimestamp(alarm.first_time, out->mutable_first_time());
-        SetTimestamp(alarm.last_time, out->mutable_last_time());
-        out->set_count(alarm.count);
-        out->set_active(alarm.active);
-        out->set_acknowledged(alarm.acknowledged);
+        v1::StuderMessage message;
+        if (SetMessage(*devices, alarm, &message)) *response->add_messages() = std::move(message);
       }
       return absl::OkStatus();
     });
+  }
+
+  grpc::ServerWriteReactor<v1::WatchMessagesResponse>* WatchMessages(
+      Context context, const v1::WatchMessagesRequest* request) override {
+    using Response = v1::WatchMessagesResponse;
+    return WatchStream<Response>::Start(
+        rpc_, context,
+        [&](const Caller&,
+            Kicks kicks) -> absl::StatusOr<std::unique_ptr<MessageSource<Response>>> {
+          absl::StatusOr<std::vector<Hub::DeviceView>> devices = Devices(request->device_id());
+          if (!devices.ok()) return devices.status();
+          return std::make_unique<AlarmSource<Response>>(
+              &rpc_, request->device_id(), std::move(kicks),
+              [devices = *std::move(devices)](const AlarmRecord& alarm, Response* out) {
+                v1::StuderMessage message;
+                if (!SetMessage(devices, alarm, &message)) return false;
+                *out->mutable_message() = std::move(message);
+                return true;
+              });
+        });
   }
 
   Unary SearchCatalogue(Context context, const v1::SearchCatalogueRequest* request,
@@ -279,25 +306,12 @@ class StuderServiceImpl final : public v1::StuderService::CallbackService {
   };
 
   absl::StatusOr<Hub::DeviceView> Find(const std::string& device_id) const {
-    absl::StatusOr<Hub::DeviceView> device = RequireDevice(*rpc_.hub, device_id);
-    if (!device.ok()) return device.status();
-    if (absl::Status kind = RequireKind(*device, studer::kKind); !kind.ok()) return kind;
-    return device;
+    return RequireDeviceOfKind(*rpc_.hub, device_id, studer::kKind);
   }
 
   // One, or all of the kind.
   absl::StatusOr<std::vector<Hub::DeviceView>> Devices(const std::string& device_id) const {
-    std::vector<Hub::DeviceView> devices;
-    if (!device_id.empty()) {
-      absl::StatusOr<Hub::DeviceView> device = Find(device_id);
-      if (!device.ok()) return device.status();
-      devices.push_back(*std::move(device));
-      return devices;
-    }
-    for (const Hub::DeviceView& device : rpc_.hub->devices()) {
-      if (std::string_view(device.setup->driver->kind) == studer::kKind) devices.push_back(device);
-    }
-    return devices;
+    return DevicesOfKind(*rpc_.hub, device_id, studer::kKind);
   }
 
   bool Has(const Hub::DeviceView& device, const CatalogueHit& hit) const {

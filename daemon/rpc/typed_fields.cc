@@ -22,12 +22,13 @@ struct UnitName {
   std::string_view unit, suffix;
 };
 // Longest suffixes first: "_va" before "_a".
-constexpr std::array<UnitName, 14> kUnits = {{{"%", "_percent"},
+constexpr std::array<UnitName, 15> kUnits = {{{"%", "_percent"},
                                               {"degC", "_degc"},
                                               {"var", "_var"},
                                               {"ohm", "_ohm"},
                                               {"VA", "_va"},
                                               {"Ah", "_ah"},
+                                              {"As", "_as"},
                                               {"Wh", "_wh"},
                                               {"Hz", "_hz"},
                                               {"ms", "_ms"},
@@ -112,11 +113,14 @@ void SetField(const Value& value, const ItemSpec& spec, const FieldDescriptor& f
 }
 
 // The item that a field stands for.
-std::optional<ItemId> FindItem(const ItemTable& items, std::string_view field) {
+std::optional<ItemId> FindItem(const ItemTable& items, std::string_view prefix,
+                               std::string_view field) {
+  std::string name(prefix);
   for (const UnitName& unit : kUnits) {
     if (!field.ends_with(unit.suffix)) continue;
-    const std::optional<ItemId> item =
-        items.Find(field.substr(0, field.size() - unit.suffix.size()));
+    name.resize(prefix.size());
+    name += field.substr(0, field.size() - unit.suffix.size());
+    const std::optional<ItemId> item = items.Find(name);
     if (item && items.Spec(*item).unit == unit.unit) return item;
   }
   return std::nullopt;
@@ -171,16 +175,27 @@ absl::StatusOr<Arguments> ReadArguments(const Message& message, const ActionSpec
   return arguments;
 }
 
-void SetFields(const DeviceSnapshot& snapshot, const TimeView& time, Message* message) {
+void SetFields(const DeviceSnapshot& snapshot, const TimeView& time, Message* message,
+               std::string_view prefix) {
   const Descriptor& type = *message->GetDescriptor();
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
     if (!IsScalar(field)) continue;
-    const std::optional<ItemId> item = FindItem(snapshot.items(), field.name());
+    const std::optional<ItemId> item = FindItem(snapshot.items(), prefix, field.name());
     if (!item) continue;
     const Reading reading = snapshot.Read(*item);
     if (reading.EffectiveQuality(time.now()) != Quality::kGood) continue;
     SetField(reading.value, snapshot.items().Spec(*item), field, message);
+  }
+}
+
+void SetConfiguredFields(const DriverInfo& driver, const DeviceConfig& config, Message* message) {
+  for (const ParameterSpec& parameter : driver.parameters) {
+    if (parameter.type != ParameterType::kNumber) continue;
+    const FieldDescriptor* field =
+        message->GetDescriptor()->FindFieldByName(parameter.name + UnitSuffix(parameter.unit));
+    const Value& value = config.Parameter(parameter.name);
+    if (field != nullptr && value.has_value()) SetField(value, {}, *field, message);
   }
 }
 

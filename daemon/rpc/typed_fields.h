@@ -25,9 +25,13 @@ absl::StatusOr<Arguments> ReadArguments(const google::protobuf::Message& message
                                         const ActionSpec& action, const std::string& path,
                                         bool all);
 
-// Sets those fields whose items exist and are GOOD; leaves the others as they are.
+// Sets those fields whose items exist and are GOOD; leaves the others as they are. `prefix` stands
+// before the items' names: "pack.".
 void SetFields(const DeviceSnapshot& snapshot, const TimeView& time,
-               google::protobuf::Message* message);
+               google::protobuf::Message* message, std::string_view prefix = "");
+// Sets those fields that are named as numbers of the device's configuration, where it has them.
+void SetConfiguredFields(const DriverInfo& driver, const DeviceConfig& config,
+                         google::protobuf::Message* message);
 
 // The name of an enumeration item's value; "" when it has none.
 std::string_view LabelOf(const ItemSpec& spec, int64_t value);

@@ -3,12 +3,15 @@
 // A device of the kind is one pack: modules in series, each with cells in series. Items of the pack
 // begin with "pack."; modules are the block "module", from 1: "module3.cell7_voltage". Items a
 // device does not have are simply absent from its table. Current is positive when it discharges.
+// The bounds of its levels are parameters named as BatteryLimits in the proto is:
+// "cell_warning_high" in V.
 #pragma once
 
 namespace canhub::battery {
 
 inline constexpr char kKind[] = "battery";
 inline constexpr char kModuleBlock[] = "module";
+inline constexpr char kPackPrefix[] = "pack.";
 
 namespace pack {
 // Integers: a Level of drivers/api/levels.h.
@@ -43,6 +46,15 @@ inline constexpr char kTemperatureMax[] = "pack.temperature_max";
 inline constexpr char kTemperatureSpread[] = "pack.temperature_spread";
 inline constexpr char kSocMin[] = "pack.soc_min";
 inline constexpr char kSocMax[] = "pack.soc_max";
+// Of a battery that tells only of itself as a whole: %, Ah, and what it allows now: V, A, flags.
+inline constexpr char kSoh[] = "pack.soh";
+inline constexpr char kCapacity[] = "pack.capacity";
+inline constexpr char kChargeVoltageLimit[] = "pack.charge_voltage_limit";
+inline constexpr char kDischargeVoltageLimit[] = "pack.discharge_voltage_limit";
+inline constexpr char kChargeCurrentLimit[] = "pack.charge_current_limit";
+inline constexpr char kDischargeCurrentLimit[] = "pack.discharge_current_limit";
+inline constexpr char kChargeEnable[] = "pack.charge_enable";
+inline constexpr char kDischargeEnable[] = "pack.discharge_enable";
 // Integers from 1: which module and cell the extreme is of.
 inline constexpr char kCellMinModule[] = "pack.cell_voltage_min_module";
 inline constexpr char kCellMinCell[] = "pack.cell_voltage_min_cell";
@@ -69,6 +81,12 @@ inline constexpr char kCellMinCell[] = "cell_voltage_min_cell";
 inline constexpr char kCellMaxCell[] = "cell_voltage_max_cell";
 inline constexpr char kSoc[] = "soc";
 inline constexpr char kSoh[] = "soh";
+inline constexpr char kCharge[] = "charge";        // As, since ever
+inline constexpr char kDischarge[] = "discharge";  // As, since ever
+inline constexpr char kFaultCode[] = "fault_code";
+// Numbered from 1: "cell7_voltage", "cell7_soc", "temperature3".
+inline constexpr char kCell[] = "cell";
+inline constexpr char kSensor[] = "temperature";
 }  // namespace module
 
 // Of a module, as the pack sees it.

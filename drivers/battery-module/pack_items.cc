@@ -181,8 +181,8 @@ PackItems::PackItems(int cells, int sensors) {
       Number(module::kSoc, "%", "state of charge; not valid on every plant", kPdo2),
       Number(module::kSoh, "%", "state of health", kPdo2),
       Whole("balancing", "", "a bit for each cell", kPdo2, Confidence::kInferred),
-      Whole("charge", "As", "charge taken in, since ever", kPdo5),
-      Whole("discharge", "As", "charge given, since ever", kPdo5),
+      Whole(module::kCharge, "As", "charge taken in, since ever", kPdo5),
+      Whole(module::kDischarge, "As", "charge given, since ever", kPdo5),
       Derived(module::kCellMin, "V", "lowest fitted cell"),
       Derived(module::kCellMax, "V", "highest fitted cell"),
       Derived(module::kCellSum, "V", "sum of the fitted cells"),
@@ -213,7 +213,7 @@ PackItems::PackItems(int cells, int sensors) {
   }
   specs.push_back(Whole("worst_cell", "", "cell that the alarm is of; 0: none", kAlarm));
   specs.push_back(Whole("worst_sensor", "", "sensor that the alarm is of; 0: none", kAlarm));
-  specs.push_back(Whole("fault_code", "", "what is wrong with the module", kAlarm));
+  specs.push_back(Whole(module::kFaultCode, "", "what is wrong with the module", kAlarm));
   specs.back().labels = kFaultLabels;
   specs.push_back(Whole("live_counter", "", "rises with every alarm frame", kAlarm));
   specs.push_back(Whole("info_page", "", "page of the information frame", kInfo));

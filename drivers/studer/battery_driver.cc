@@ -25,12 +25,12 @@ constexpr std::array kFields = {
     Field{battery::pack::kCurrentMean, &BatteryReport::current, -1},
     Field{battery::pack::kTemperatureMax, &BatteryReport::temperature, 1},
     Field{battery::pack::kSocMin, &BatteryReport::soc, 1},
-    Field{"pack.soh", &BatteryReport::soh, 1},
-    Field{"pack.charge_voltage_limit", &BatteryReport::charge_voltage, 1},
-    Field{"pack.discharge_voltage_limit", &BatteryReport::discharge_voltage, 1},
-    Field{"pack.charge_current_limit", &BatteryReport::charge_current_limit, 1},
-    Field{"pack.discharge_current_limit", &BatteryReport::discharge_current_limit, 1},
-    Field{"pack.capacity", &BatteryReport::capacity, 1},
+    Field{battery::pack::kSoh, &BatteryReport::soh, 1},
+    Field{battery::pack::kChargeVoltageLimit, &BatteryReport::charge_voltage, 1},
+    Field{battery::pack::kDischargeVoltageLimit, &BatteryReport::discharge_voltage, 1},
+    Field{battery::pack::kChargeCurrentLimit, &BatteryReport::charge_current_limit, 1},
+    Field{battery::pack::kDischargeCurrentLimit, &BatteryReport::discharge_current_limit, 1},
+    Field{battery::pack::kCapacity, &BatteryReport::capacity, 1},
 };
 constexpr char kSource[] = "Studer facts 13";
 constexpr std::array kSpecs = {
@@ -41,14 +41,14 @@ constexpr std::array kSpecs = {
              .source = kSource},
     ItemSpec{.name = battery::pack::kTemperatureMax, .unit = "degC", .source = kSource},
     ItemSpec{.name = battery::pack::kSocMin, .unit = "%", .source = kSource},
-    ItemSpec{.name = "pack.soh", .unit = "%", .source = kSource},
-    ItemSpec{.name = "pack.charge_voltage_limit", .unit = "V", .source = kSource},
-    ItemSpec{.name = "pack.discharge_voltage_limit", .unit = "V", .source = kSource},
-    ItemSpec{.name = "pack.charge_current_limit", .unit = "A", .source = kSource},
-    ItemSpec{.name = "pack.discharge_current_limit", .unit = "A", .source = kSource},
-    ItemSpec{.name = "pack.capacity", .unit = "Ah", .source = kSource},
-    ItemSpec{.name = "pack.charge_enable", .type = ValueType::kFlag, .source = kSource},
-    ItemSpec{.name = "pack.discharge_enable", .type = ValueType::kFlag, .source = kSource},
+    ItemSpec{.name = battery::pack::kSoh, .unit = "%", .source = kSource},
+    ItemSpec{.name = battery::pack::kChargeVoltageLimit, .unit = "V", .source = kSource},
+    ItemSpec{.name = battery::pack::kDischargeVoltageLimit, .unit = "V", .source = kSource},
+    ItemSpec{.name = battery::pack::kChargeCurrentLimit, .unit = "A", .source = kSource},
+    ItemSpec{.name = battery::pack::kDischargeCurrentLimit, .unit = "A", .source = kSource},
+    ItemSpec{.name = battery::pack::kCapacity, .unit = "Ah", .source = kSource},
+    ItemSpec{.name = battery::pack::kChargeEnable, .type = ValueType::kFlag, .source = kSource},
+    ItemSpec{.name = battery::pack::kDischargeEnable, .type = ValueType::kFlag, .source = kSource},
 };
 constexpr ItemId kChargeEnable = 10, kDischargeEnable = 11;
 constexpr char kNotFed[] = "bms_not_fed";

@@ -250,6 +250,53 @@ TEST_F(StuderServiceTest, MessagesAreListed) {
   EXPECT_FALSE(response.messages(0).acknowledged());
 }
 
+TEST_F(StuderServiceTest, MessagesAreWatched) {
+  Inject("message", {{"message", 16}, {"unit", 101}});
+  lab_.RunFor(seconds(1));
+  v1::WatchMessagesRequest request;
+  StreamClient<v1::WatchMessagesResponse> watch([&](auto* context, auto* reactor) {
+    studer_->async()->WatchMessages(context, &request, reactor);
+  });
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch.synced(); }, seconds(10)));
+  ASSERT_EQ(watch.count(), 2u);
+  EXPECT_EQ(watch.messages()[0].message().number(), 16u);
+  EXPECT_FALSE(watch.messages()[0].synced());
+  // Alarms of other kinds are none of its messages.
+  lab_.Inject("hv0", "trip", 1);
+  lab_.RunFor(seconds(2));
+  Inject("message", {{"message", 0}, {"unit", 101}});
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch.count() >= 3; }, seconds(10)));
+  ASSERT_EQ(watch.count(), 3u);
+  EXPECT_EQ(watch.messages()[2].message().device_id(), "xt1");
+  EXPECT_EQ(watch.messages()[2].message().number(), 0u);
+  EXPECT_THAT(watch.messages()[2].message().text(), HasSubstr("battery voltage low"));
+}
+
+TEST_F(StuderServiceTest, AWatchOfMessagesIsOfTheUnitThatWasNamed) {
+  v1::WatchMessagesRequest request;
+  request.set_device_id("vt1");
+  StreamClient<v1::WatchMessagesResponse> watch([&](auto* context, auto* reactor) {
+    studer_->async()->WatchMessages(context, &request, reactor);
+  });
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch.synced(); }, seconds(10)));
+  Inject("message", {{"message", 16}, {"unit", 101}});
+  lab_.RunFor(seconds(1));
+  Inject("message", {{"message", 95}, {"unit", 301}});
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch.count() >= 2; }, seconds(10)));
+  EXPECT_EQ(watch.messages()[1].message().device_id(), "vt1");
+  EXPECT_EQ(watch.messages()[1].message().number(), 95u);
+}
+
+TEST_F(StuderServiceTest, AWatchOfAnotherKindsMessagesIsRefused) {
+  v1::WatchMessagesRequest request;
+  request.set_device_id("hv0");
+  StreamClient<v1::WatchMessagesResponse> watch([&](auto* context, auto* reactor) {
+    studer_->async()->WatchMessages(context, &request, reactor);
+  });
+  ASSERT_TRUE(lab_.StepUntil([&] { return watch.over(); }, seconds(10)));
+  EXPECT_EQ(watch.Finish().error_code(), grpc::UNIMPLEMENTED);
+}
+
 TEST_F(StuderServiceTest, TheCatalogueIsSearched) {
   v1::SearchCatalogueRequest request;
   request.set_words("battery voltage");

@@ -36,6 +36,24 @@ def test_a_pack_is_counted_and_judged(start):
     wait_for("the alarm", lambda: "module3.temperature_high_dangerous" in daemon.ctl("alarms").stdout)
 
 
+def test_canhubctl_shows_packs_modules_and_changes(start):
+    daemon = start(LAB)
+    daemon.wait_ready()
+    battery, = daemon.json("battery", "status")["batteries"]
+    assert (battery["device_id"], battery["level"], battery["module_count"]) == ("bat0", "BATTERY_LEVEL_NORMAL", 4)
+    assert battery["limits"]["cell_dangerous_high_v"] == 4.2
+    modules = daemon.json("battery", "modules", "bat0")["modules"]
+    assert [len(module["cells"]) for module in modules] == [12] * 4
+    assert "temperature_release" in daemon.ctl("battery", "status", "bat0").stdout
+    daemon.ctl("sim", "inject", "bat0", "heat", "module=3", "degrees=55")
+    lines = daemon.ctl("battery", "watch", "--interval", "100ms", "--duration", "2s").stdout.splitlines()
+    assert 2 <= len(lines) <= 22
+    assert "dangerous" in lines[-1] and "55 degC" in lines[-1]
+    assert daemon.ctl("battery", "status", "pump0", check=False).returncode == 4
+    assert daemon.ctl("battery", "modules", "bat0", "16", check=False).returncode == 3
+    assert daemon.ctl("battery", "detect", "bat0", check=False).returncode == 3  # the role is operator
+
+
 def test_a_module_that_falls_silent_is_stale_and_the_pack_no_smaller(start):
     daemon = start(LAB)
     daemon.wait_ready()

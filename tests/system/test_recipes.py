@@ -14,6 +14,7 @@ DOCUMENTS = {
     "docs/api-by-example.md": "config/demo.yaml",
     "docs/power-converters.md": "config/battery-test.yaml",
     "docs/studer.md": "config/solar.yaml",
+    "docs/batteries.md": "config/battery.yaml",
 }
 
 
