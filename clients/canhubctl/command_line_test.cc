@@ -261,5 +261,42 @@ TEST(CompletionScripts, AskTheHiddenCommand) {
   }
 }
 
+// The words of the Python application.
+class PcsWords : public testing::TestWithParam<std::vector<std::string>> {};
+TEST_P(PcsWords, AreUnderstood) {
+  Session session({});
+  CLI::App app("", "canhubctl");
+  BuildCommandTree(app, session);
+  std::vector<std::string> words = GetParam();
+  std::reverse(words.begin(), words.end());
+  EXPECT_NO_THROW(app.parse(words));
+  EXPECT_NE(session.action, nullptr);
+}
+INSTANTIATE_TEST_SUITE_P(
+    PythonApplication, PcsWords,
+    testing::Values(std::vector<std::string>{"pcs", "status"},
+                    std::vector<std::string>{"pcs", "status", "pcs1"},
+                    std::vector<std::string>{"pcs", "monitor", "pcs1", "--count", "3"},
+                    std::vector<std::string>{"pcs", "modes", "pcs1"},
+                    std::vector<std::string>{"pcs", "set", "pcs1", "cv", "400"},
+                    std::vector<std::string>{"pcs", "set", "pcs1", "cc", "-50"},
+                    std::vector<std::string>{"pcs", "set", "pcs1", "cp", "-10000"},
+                    std::vector<std::string>{"pcs", "set", "pcs1", "cccv", "400", "-50", "5"},
+                    std::vector<std::string>{"pcs", "set", "pcs1", "mode", "DC_RAMP_VOLTAGE", "300",
+                                             "400", "60"},
+                    std::vector<std::string>{"pcs", "enable", "pcs1"},
+                    std::vector<std::string>{"pcs", "disable", "pcs1"},
+                    std::vector<std::string>{"pcs", "reset-faults", "pcs1"},
+                    std::vector<std::string>{"pcs", "faults", "pcs1"},
+                    std::vector<std::string>{"pcs", "dump-faults", "pcs1"},
+                    std::vector<std::string>{"pcs", "version", "pcs1"},
+                    std::vector<std::string>{"pcs", "read-params", "pcs1"},
+                    std::vector<std::string>{"pcs", "protection", "pcs1", "max_charge_current=50A"},
+                    std::vector<std::string>{"pcs", "time", "pcs1"},
+                    std::vector<std::string>{"pcs", "io", "pcs1"},
+                    std::vector<std::string>{"pcs", "parallel", "pcs1", "module"},
+                    std::vector<std::string>{"watch", "pcs1/dc_*", "--format", "csv", "--out",
+                                             "run.csv", "--duration", "10"}));
+
 }  // namespace
 }  // namespace canhub::ctl
