@@ -293,7 +293,7 @@ void AddPcsActCommands(CLI::App& pcs, Session& session) {
   }
   AddPlain(pcs, session, "enable", "start the mode that is set", &Service::Stub::Start);
   AddPlain(pcs, session, "reset-faults", "clear the fault; start it again afterwards",
-           &Service::Stub::ResetFaults);
+           &Service::Stub::ClearFaults);
   {
     CLI::App* command = AddCommand(pcs, "disable", "stop, ahead of every other command",
                                    "canhubctl pcs disable pcs1\n"

@@ -64,6 +64,8 @@ class CommandGate {
  public:
   virtual ~CommandGate() = default;
   virtual void Submit(CommandRequest request, CommandCallback done) = 0;
+  // Why Submit would refuse it now; OK: it would pass. Nothing is done, and nothing audited.
+  virtual absl::Status Check(const CommandRequest& request) const = 0;
   virtual void SubmitFrame(FrameRequest request, CommandCallback done) = 0;
   // The daemon's own safe action on a device: no role, lease or limit is asked; audited from the
   // reserve; overtakes everything (S10). `why` stands in the audit record.

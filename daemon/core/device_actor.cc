@@ -16,21 +16,6 @@ constexpr size_t kKeptTraffic = 64;
 
 std::string Count(size_t n) { return std::to_string(n); }
 
-// True for a status that says: not done, and for a reason that lies in the command or the state.
-bool IsRefusal(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kPermissionDenied:
-      return true;
-    default:
-      return false;
-  }
-}
-
 class NoReadings final : public ReadingSource {
  public:
   std::optional<OtherReading> Read(std::string_view) const override { return std::nullopt; }

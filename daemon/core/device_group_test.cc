@@ -20,6 +20,7 @@ using ::testing::UnorderedElementsAre;
 class RecordingGate final : public CommandGate {
  public:
   void Submit(CommandRequest, CommandCallback) override { ADD_FAILURE() << "not its business"; }
+  absl::Status Check(const CommandRequest&) const override { return absl::OkStatus(); }
   void SubmitFrame(FrameRequest, CommandCallback) override { ADD_FAILURE() << "not its business"; }
   void SubmitSafeAction(const std::string& device_id, const std::string& action,
                         const std::string& why, CommandCallback done) override {

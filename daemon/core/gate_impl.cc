@@ -153,6 +153,11 @@ class Gate final : public HubGate {
   }
 
   void Submit(CommandRequest request, CommandCallback done) override;
+  absl::Status Check(const CommandRequest& request) const override {
+    const Device found = Find(request.device_id);
+    if (found.device == nullptr) return UnknownDevice(request.device_id);
+    return Check(*found.device, request, clock_->Now()).status();
+  }
   void SubmitFrame(FrameRequest request, CommandCallback done) override;
   void SubmitSafeAction(const std::string& device_id, const std::string& action,
                         const std::string& why, CommandCallback done) override;

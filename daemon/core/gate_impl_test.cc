@@ -67,6 +67,20 @@ TEST_F(GateTest, ALimitIsNamedWithValueBoundAndOrigin) {
   EXPECT_THAT(lab_.target().commands, IsEmpty());
 }
 
+TEST_F(GateTest, ACheckSaysWhatSubmitWouldAndDoesNothing) {
+  const CommandRequest good = lab_.Write("ch3.voltage_set", Value::Number(1000));
+  EXPECT_TRUE(lab_.gate->Check(good).ok());
+  CommandRequest bad = lab_.Write("ch3.voltage_set", Value::Number(1250));
+  EXPECT_EQ(lab_.gate->Check(bad), lab_.Refusal(bad));
+  bad.device_id = "hv9";
+  EXPECT_EQ(lab_.gate->Check(bad).code(), absl::StatusCode::kNotFound);
+  bad = good;
+  bad.caller = lab_.viewer;
+  EXPECT_EQ(lab_.gate->Check(bad).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(lab_.target().commands, IsEmpty());
+  EXPECT_THAT(lab_.audit.Lines(), SizeIs(1)) << "Refusal's own";
+}
+
 TEST_F(GateTest, ALimitBoundsTheMagnitude) {
   ExpectRefused(lab_.Write("ch3.voltage_set", Value::Number(-1000.001)),
                 absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT");

@@ -1,5 +1,6 @@
 #include "daemon/rpc/group_call.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "daemon/core/lease_impl.h"
@@ -9,10 +10,19 @@
 namespace canhub {
 namespace {
 
+constexpr char kOtherRefused[] = "OTHER_MEMBER_REFUSED";
+
 using Done = absl::AnyInvocable<void(absl::StatusOr<std::vector<CommandReceipt>>)>;
 
 std::string Outcome(const std::string& device_id, const absl::Status& status) {
   return device_id + (status.ok() ? ": done" : ": " + std::string(status.message()));
+}
+
+// Of a member that could do it, when another one may not.
+absl::Status NotSent(const std::string& device_id, const std::string& refused) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, kOtherRefused,
+                   device_id + ": nothing was sent, because " + refused + " was refused",
+                   {{"device_id", device_id}, {"refused", refused}});
 }
 
 // The first failure, with what became of all.
@@ -21,7 +31,9 @@ absl::Status Failure(const DeviceGroup& group, const std::vector<CommandResult>&
   const CommandResult* first = nullptr;
   std::string outcomes;
   for (const CommandResult& result : results) {
-    if (first == nullptr && !result.status.ok()) first = &result;
+    // One that failed by itself says more than one that was held back.
+    const bool better = first == nullptr || GetErrorInfo(first->status).reason == kOtherRefused;
+    if (!result.status.ok() && better) first = &result;
     outcomes += (outcomes.empty() ? "" : "; ") + Outcome(result.receipt.device_id, result.status);
   }
   ErrorInfo info = GetErrorInfo(first->status);
@@ -71,22 +83,42 @@ void MakeSafe(Hub& hub, const DeviceGroup& group, std::vector<CommandResult> res
 }  // namespace
 
 void RunGroup(Hub& hub, GroupCommands commands, Done done) {
-  std::vector<std::string> device_ids;
-  for (const CommandRequest& command : commands.commands) device_ids.push_back(command.device_id);
-  SubmitAll(hub, std::move(commands.commands),
-            [&hub, group = commands.group, make_safe = commands.make_safe,
-             device_ids = std::move(device_ids),
-             done = std::move(done)](std::vector<CommandResult> results) mutable {
-              bool failed = false;
-              std::vector<CommandReceipt> receipts;
-              for (size_t i = 0; i < results.size(); ++i) {
-                results[i].receipt.device_id = device_ids[i];
-                failed |= !results[i].status.ok();
-                receipts.push_back(results[i].receipt);
+  std::vector<CommandResult> results(commands.commands.size());
+  std::vector<size_t> places, refused;
+  for (size_t i = 0; i < results.size(); ++i) {
+    results[i].receipt.device_id = commands.commands[i].device_id;
+    places.push_back(i);
+    if (!hub.gate().Check(commands.commands[i]).ok()) refused.push_back(i);
+  }
+  if (!refused.empty()) {
+    for (CommandResult& result : results) {
+      result.status = NotSent(result.receipt.device_id, results[refused[0]].receipt.device_id);
+    }
+    places = refused;  // submitted all the same, for the audit record
+  }
+  std::vector<CommandRequest> submitted;
+  for (const size_t i : places) submitted.push_back(std::move(commands.commands[i]));
+  SubmitAll(hub, std::move(submitted),
+            [&hub, group = commands.group, make_safe = commands.make_safe, places,
+             results = std::move(results),
+             done = std::move(done)](std::vector<CommandResult> ended) mutable {
+              for (size_t i = 0; i < ended.size(); ++i) {
+                ended[i].receipt.device_id = results[places[i]].receipt.device_id;
+                results[places[i]] = std::move(ended[i]);
               }
-              if (!failed) return done(std::move(receipts));
-              if (group == nullptr) return done(OfDevice(device_ids[0], results[0].status));
-              if (!make_safe || group->on_failure == kHoldAction) {
+              const auto ok = [](const CommandResult& result) { return result.status.ok(); };
+              if (std::all_of(results.begin(), results.end(), ok)) {
+                std::vector<CommandReceipt> receipts;
+                for (CommandResult& result : results) receipts.push_back(std::move(result.receipt));
+                return done(std::move(receipts));
+              }
+              if (group == nullptr) {
+                return done(OfDevice(results[0].receipt.device_id, results[0].status));
+              }
+              const bool untouched =
+                  std::all_of(results.begin(), results.end(),
+                              [](const CommandResult& result) { return IsRefusal(result.status); });
+              if (!make_safe || untouched || group->on_failure == kHoldAction) {
                 return done(Failure(*group, results, ""));
               }
               MakeSafe(hub, *group, std::move(results), std::move(done));

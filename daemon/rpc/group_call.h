@@ -13,11 +13,13 @@ namespace canhub {
 struct GroupCommands {
   std::vector<CommandRequest> commands;  // at least one
   const DeviceGroup* group = nullptr;    // nullptr: of one device
-  // When one fails, the group's safe action on all members, before the call is answered.
+  // When one fails, the group's safe action on all members, before the call is answered; not when
+  // all were refused, because then all are as they were.
   bool make_safe = false;
 };
 
-// Runs them. `done` gets a receipt per command, or the failure, which names what became of each.
+// Runs them: all, or none when the gate refuses one. `done` gets a receipt per command, or the
+// failure, which names what became of each.
 void RunGroup(Hub& hub, GroupCommands commands,
               absl::AnyInvocable<void(absl::StatusOr<std::vector<CommandReceipt>>)> done);
 

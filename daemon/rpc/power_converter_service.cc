@@ -184,8 +184,8 @@ class PowerConverterServiceImpl final : public v1::PowerConverterService::Callba
         Limited::kNo);
   }
 
-  Unary ResetFaults(Context context, const v1::ResetFaultsRequest* request,
-                    v1::ResetFaultsResponse* response) override {
+  Unary ClearFaults(Context context, const v1::PowerConverterServiceClearFaultsRequest* request,
+                    v1::PowerConverterServiceClearFaultsResponse* response) override {
     return Command(context, request, response, kNothingAfterFailure,
                    [](const PowerConverterTarget& target, size_t) {
                      return target.Action(pc::action::kClearFaults);

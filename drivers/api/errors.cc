@@ -53,6 +53,20 @@ ErrorInfo GetErrorInfo(const absl::Status& status) {
   return info;
 }
 
+bool IsRefusal(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kPermissionDenied:
+      return true;
+    default:
+      return false;
+  }
+}
+
 absl::Status Annotate(const absl::Status& status, std::string_view prefix, ErrorFields fields) {
   if (status.ok()) return status;
   ErrorInfo info = GetErrorInfo(status);

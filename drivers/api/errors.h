@@ -22,6 +22,9 @@ struct ErrorInfo {
 };
 ErrorInfo GetErrorInfo(const absl::Status& status);
 
+// A status that says: not done, nothing was sent, and the reason lies in the request or the state.
+bool IsRefusal(const absl::Status& status);
+
 // The same status with `prefix` before its text and the fields added.
 absl::Status Annotate(const absl::Status& status, std::string_view prefix, ErrorFields fields = {});
 

@@ -209,10 +209,10 @@ TEST_F(PowerConverterTest, AFaultHasItsRemedyAndIsReset) {
   EXPECT_THAT(state.fault().remedy(), Not(IsEmpty()));
   ASSERT_TRUE(SetCurrent("pcs1", -50).ok());
   EXPECT_EQ(Start("pcs1").error_code(), StatusCode::FAILED_PRECONDITION);
-  v1::ResetFaultsRequest request;
+  v1::PowerConverterServiceClearFaultsRequest request;
   request.set_device_id("pcs1");
-  v1::ResetFaultsResponse response;
-  EXPECT_TRUE(Call(&Pcs::ResetFaults, request, &response).ok());
+  v1::PowerConverterServiceClearFaultsResponse response;
+  EXPECT_TRUE(Call(&Pcs::ClearFaults, request, &response).ok());
   EXPECT_FALSE(State("pcs1").has_fault());
   EXPECT_TRUE(Start("pcs1").ok());
 }
@@ -363,6 +363,51 @@ TEST_F(PowerConverterTest, AMemberThatDoesNotStartStopsTheOthers) {
   EXPECT_THAT(status.error_message(), HasSubstr("group rack"));
   EXPECT_THAT(status.error_message(), HasSubstr("then stop"));
   EXPECT_EQ(InfoOf(status).metadata().at("device_id"), "pcs2");
+  EXPECT_FALSE(State("pcs1").is_running());
+}
+
+// Nobody stops a group by asking it for what it may not do.
+TEST_F(PowerConverterTest, S08_AGroupThatRunsIsLeftAloneByWhatIsRefused) {
+  ASSERT_TRUE(SetCurrent("rack", -40).ok());
+  ASSERT_TRUE(Start("rack").ok());
+  const auto both_run = [&] { return State("pcs1").is_running() && State("pcs2").is_running(); };
+  EXPECT_EQ(SetCurrent("rack", -30).error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(both_run());
+  EXPECT_EQ(SetCurrent("rack", std::nan("")).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(both_run());
+  lab_.SetRole(Role::kViewer);
+  EXPECT_EQ(SetCurrent("rack", -30).error_code(), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(Start("rack").error_code(), StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(both_run());
+}
+
+// pcs1 has a limit of 100 A, pcs2 has none.
+TEST_F(PowerConverterTest, S08_WhatTheGateRefusesToOneIsSentToNone) {
+  ASSERT_TRUE(SetCurrent("rack", -40).ok());
+  const grpc::Status status = SetCurrent("rack", -120);
+  EXPECT_EQ(status.error_code(), StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(InfoOf(status).metadata().at("device_id"), "pcs1");
+  EXPECT_THAT(status.error_message(), HasSubstr("pcs2: nothing was sent, because pcs1"));
+  EXPECT_EQ(State("pcs2").mode_set().dc_constant_current().current_setpoint_a(), -40);
+  ASSERT_TRUE(Start("rack").ok());
+  v1::UpdateParametersRequest request;
+  request.set_device_id("rack");
+  request.mutable_mode()->mutable_dc_constant_current()->set_current_setpoint_a(-120);
+  v1::UpdateParametersResponse response;
+  EXPECT_EQ(Call(&Pcs::UpdateParameters, request, &response).error_code(),
+            StatusCode::OUT_OF_RANGE);
+  EXPECT_TRUE(State("pcs1").is_running());
+  EXPECT_TRUE(State("pcs2").is_running());
+  EXPECT_EQ(State("pcs2").mode_set().dc_constant_current().current_setpoint_a(), -40);
+}
+
+TEST_F(PowerConverterTest, AMemberThatCannotStartStopsTheOneThatDid) {
+  ASSERT_TRUE(SetCurrent("rack", -40).ok());
+  Trip("pcs2", 5);
+  lab_.RunFor(seconds(1));
+  const grpc::Status status = Start("rack");
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("then stop"));
   EXPECT_FALSE(State("pcs1").is_running());
 }
 

@@ -173,6 +173,9 @@ class SendsWhatItRefuses final : public CommandGate, private FrameSink {
     *in_call = false;
     if (*refused && frame) ports_.at(bus)->Send({.frame = *frame}).IgnoreError();
   }
+  absl::Status Check(const CommandRequest& request) const override {
+    return behind_->Check(request);
+  }
   void SubmitFrame(FrameRequest request, CommandCallback done) override {
     behind_->SubmitFrame(std::move(request), std::move(done));
   }
