@@ -366,11 +366,23 @@ absl::Status CommandEngine::PlanTime(const Arguments& arguments) {
 
 absl::Status CommandEngine::CheckPhases(const SettingFrame& frame,
                                         const std::vector<double>& values) const {
-  if (frame.set != Pf::kSetPhaseActivePower) return absl::OkStatus();
-  const absl::StatusOr<Protection> protection = KnownProtection();
-  if (!protection.ok()) return protection.status();
+  const bool active = frame.set == Pf::kSetPhaseActivePower;
+  if (!active && frame.set != Pf::kSetPhaseReactivePower) return absl::OkStatus();
   double sum = 0;
   for (const double value : values) sum += value;
+  const std::optional<ConfiguredLimit> limit = FindLimit(parts_.config, kLimitPower);
+  if (limit && 1000 * std::abs(sum) > limit->value) {
+    const char* const unit = active ? " W" : " var";
+    const std::string found = Value::Number(1000 * sum).ToString() + unit;
+    const std::string most = Value::Number(limit->value).ToString() + unit;
+    return Error(StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
+                 "the phases' sum of " + found + " is above the limit of " + most + " (" +
+                     limit->origin + "); nothing was sent",
+                 {{"requested", found}, {"limit", most}, {"origin", limit->origin}});
+  }
+  if (!active) return absl::OkStatus();
+  const absl::StatusOr<Protection> protection = KnownProtection();
+  if (!protection.ok()) return protection.status();
   const double bound =
       sum < 0 ? protection->two.max_charge_power_kw : protection->two.max_discharge_power_kw;
   if (std::abs(sum) <= bound) return absl::OkStatus();

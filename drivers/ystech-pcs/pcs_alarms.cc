@@ -34,8 +34,7 @@ std::string PcsAlarms::HeartbeatAdvice() const {
     return "this daemon's heartbeats were on the wire all the time: check the cable to CAN1, its "
            "termination, the address, and whether the device listens on CAN1; ";
   }
-  return "none of this daemon's heartbeats was on the wire for 5 s: its bus was down, or the daemon "
-         "hung; ";
+  return "none of this daemon's heartbeats was on the wire for 5 s: its bus was down, or it hung; ";
 }
 
 std::string PcsAlarms::FaultAlarmText(int code) const {

@@ -27,6 +27,15 @@ std::string VersionText(int a, int b, int c) {
   return std::to_string(a) + "." + std::to_string(b) + "." + std::to_string(c);
 }
 
+// The other device starts when this one does: for so long its item may be missing or not read yet.
+constexpr Duration kFirstExternal = std::chrono::seconds(5);
+
+bool NeverRead(const ReadingSource& readings, const std::string& name) {
+  if (name.empty()) return false;
+  const std::optional<OtherReading> reading = readings.Read(name);
+  return !reading || reading->quality == Quality::kNeverRead;
+}
+
 // The configured item's value; the problem in words otherwise.
 std::optional<double> ReadExternal(const ReadingSource& readings, const std::string& name,
                                    const char* unit, std::string* problem) {
@@ -71,6 +80,7 @@ PcsDriver::PcsDriver(DriverContext context)
 
 void PcsDriver::Start() {
   started_ = true;
+  started_at_ = context_.clock.Now();
   context_.state.SetItems(Items());
   engine_.Start();
   if (CanTransmit(bus_state_)) {
@@ -102,7 +112,10 @@ std::optional<Heartbeat> PcsDriver::Measured() {
     const absl::Status fits = EncodeAs(settings_.address, measured, settings_.codec).status();
     if (!fits.ok()) problem = std::string(fits.message());
   }
-  alarms_.OnExternal(problem);
+  const bool early = context_.clock.Now() < started_at_ + kFirstExternal &&
+                     (NeverRead(context_.readings, settings_.external_voltage) ||
+                      NeverRead(context_.readings, settings_.external_current));
+  alarms_.OnExternal(early ? "" : problem);
   if (!wanted || !problem.empty()) return std::nullopt;
   return measured;
 }

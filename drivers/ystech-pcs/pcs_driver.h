@@ -77,6 +77,7 @@ class PcsDriver final : public Driver {
   LinkState link_ = LinkState::kSearching;
   BusState bus_state_ = BusState::kDown;
   bool started_ = false;
+  MonoTime started_at_{};
   int beats_ = 0;                        // since one was reported
   bool ran_ = false;                     // when it was heard last
   std::map<uint64_t, Waiting> waiting_;  // fresh reads

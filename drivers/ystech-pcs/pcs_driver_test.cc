@@ -141,6 +141,17 @@ TEST(PcsHeartbeat, SaysThatNothingIsMeasuredWhenTheReadingIsStale) {
   EXPECT_FALSE(alone.h.alarms.active("external_measurement"));
 }
 
+// The other device may be found a little later.
+TEST(PcsHeartbeat, AnItemThatWasNeverReadIsNoAlarmAtOnce) {
+  Alone alone({{"external_voltage", Value::Text("bat0/voltage")}});
+  alone.h.readings.Set("bat0/voltage", {.quality = Quality::kNeverRead, .unit = "V"});
+  alone.Start();
+  alone.h.Advance(milliseconds(4900));
+  EXPECT_EQ(alone.h.alarms.all().count("external_measurement"), 0u);
+  alone.h.Advance(milliseconds(200));
+  EXPECT_THAT(alone.h.alarms.all().at("external_measurement").text, HasSubstr("NEVER_READ"));
+}
+
 TEST(PcsHeartbeat, DoesNotTakeAnItemOfAnotherUnit) {
   Alone alone({{"external_voltage", Value::Text("bat0/temperature")}});
   alone.h.readings.Set("bat0/temperature", Good(25, "degC"));

@@ -192,6 +192,26 @@ TEST(PcsSettings, TheSumOfThePhasesIsHeldAgainstProtection) {
   EXPECT_THAT(b.line.SettingFrames(), IsEmpty());
 }
 
+TEST(PcsSettings, TheSumOfThePhasesIsHeldAgainstTheLimit) {
+  for (const std::string kind : {"active", "reactive"}) {
+    Bench b;
+    b.h.config.limits["power"] = 40000;
+    b.h.config.limit_origins["power"] = "lab.yaml:9, devices.pcs1.limits.power";
+    b.Boot();
+    const auto act = [&](double watt) {
+      const std::string name = "phase_" + kind + "_setting_";
+      return b.Act(
+          "set_phase_" + kind + "_power",
+          {{name + "a", Number(watt)}, {name + "b", Number(watt)}, {name + "c", Number(watt)}});
+    };
+    const absl::Status status = act(-20000);
+    EXPECT_EQ(Reason(status), "SETPOINT_ABOVE_LIMIT") << kind;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("lab.yaml:9"));
+    EXPECT_THAT(b.line.SettingFrames(), IsEmpty());
+    EXPECT_NE(Reason(act(-10000)), "SETPOINT_ABOVE_LIMIT") << kind;
+  }
+}
+
 TEST(PcsSettings, SetTimeSendsTheDocumentsFrame) {
   Bench b;
   b.Boot();

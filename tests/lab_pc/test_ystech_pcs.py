@@ -178,3 +178,23 @@ def test_s04_an_actor_that_hangs_keeps_its_converter_alive_no_more(lab, sim, can
     wait_for("the alarm", lambda: "fault_32781" in hub.ctl("alarms").stdout)
     assert "hung" in hub.ctl("alarms").stdout
     assert not [text for when, text in candump.frames() if text.startswith("180FFAB4") and when > held_at]
+
+
+@pytest.mark.parametrize("action", ["stop", "hold"])
+def test_the_end_of_the_daemon(action, lab, candump):
+    """Stopped first, and kept alive until the state says so; or left running, and it trips by itself."""
+    hub = lab(CONFIG.replace("0xFA}", f"0xFA, on_shutdown: {action}}}"))
+    run_for(hub, 1)
+    ended = time.time()
+    assert hub.stop(seconds=40) == 0
+    if action == "hold":
+        wait_for("the fault", lambda: CAN1_FAULT in [text for _, text in candump.frames()])
+        frames = [(when, text) for when, text in candump.frames() if when > ended]
+        check_that_it_tripped_after_its_last_heartbeat(candump.frames())
+        assert not [text for _, text in frames if text.startswith("180FFAB4")]
+        return
+    frames = [(when, text) for when, text in candump.frames() if when > ended]
+    standby = first(frames, "1813B4FA#0D00000000000000")
+    assert first(frames, STOP) < standby
+    assert max(when for when, text in candump.frames() if text == HEARTBEAT) > standby - 0.25
+    assert CAN1_FAULT not in [text for _, text in frames]
