@@ -44,7 +44,7 @@ struct AccessConfig {
 };
 
 struct RealtimeConfig {
-  int priority = 0;  // SCHED_FIFO of bus and actor threads; 0: ordinary scheduling
+  int priority = 0;           // SCHED_FIFO of bus and actor threads; 0: ordinary scheduling
   bool if_permitted = false;  // without the right: a warning, and ordinary scheduling
   bool lock_memory = false;
   friend bool operator==(const RealtimeConfig&, const RealtimeConfig&) = default;
