@@ -107,7 +107,7 @@ Simulation::Bus Simulation::MakeBus(const SimulationBus& bus, uint32_t bitrate,
     made.stop = [client] { client->Stop(); };
     made.bus = std::move(client);
   }
-  made.host = std::make_unique<SimulatorHost>(&clock_, made.bus.get());
+  made.host = std::make_unique<SimulatorHost>(&clock_, made.bus.get(), &world_);
   return made;
 }
 

@@ -64,6 +64,7 @@ class Simulation {
 
   const LogFunction log_;
   RealClock clock_;
+  SimulatedWorld world_;
   std::map<std::string, Bus> buses_;
   std::vector<std::string> devices_;
   std::vector<std::unique_ptr<StepThread>> threads_;

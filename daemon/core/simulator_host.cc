@@ -18,7 +18,8 @@ class SimulatorHost::Node final : public FrameSink, public FrameSender, public S
   ~Node() override { port_.reset(); }
 
   void Create(const DriverInfo& driver, uint64_t seed) {
-    simulator_ = driver.create_simulator({config_, *host_->clock_, timers_, *this, seed});
+    simulator_ =
+        driver.create_simulator({config_, *host_->clock_, timers_, *this, seed, host_->world_});
   }
   void Start() {
     port_ = host_->bus_->Attach({{.extended = false}, {.extended = true}}, this);
@@ -147,7 +148,8 @@ class SimulatorHost::Node final : public FrameSink, public FrameSender, public S
   uint64_t dropped_ = 0;
 };
 
-SimulatorHost::SimulatorHost(const Clock* clock, CanBus* bus) : clock_(clock), bus_(bus) {}
+SimulatorHost::SimulatorHost(const Clock* clock, CanBus* bus, SimulatedWorld* world)
+    : clock_(clock), bus_(bus), world_(world) {}
 
 SimulatorHost::~SimulatorHost() = default;
 

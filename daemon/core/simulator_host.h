@@ -28,7 +28,8 @@ class SimulatorHost final : public Steppable {
   static constexpr size_t kMaxFrames = 1024;
 
   // Both outlive the host. `bus` is a node of the line that no driver sits on.
-  SimulatorHost(const Clock* clock, CanBus* bus);
+  // `world`, too: what the simulators of all lines share.
+  SimulatorHost(const Clock* clock, CanBus* bus, SimulatedWorld* world = nullptr);
   ~SimulatorHost() override;
   SimulatorHost(const SimulatorHost&) = delete;
   SimulatorHost& operator=(const SimulatorHost&) = delete;
@@ -48,6 +49,7 @@ class SimulatorHost final : public Steppable {
   class Node;
   const Clock* const clock_;
   CanBus* const bus_;
+  SimulatedWorld* const world_;
   // Held during a step and during a call of SimulatorAccess: simulators are passive and know no
   // threads. Never held while a frame is taken in.
   mutable std::mutex stepping_;

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "drivers/api/can_bus.h"
 #include "drivers/api/items.h"
+#include "drivers/api/simulated_world.h"
 #include "drivers/api/timers.h"
 #include "drivers/api/turn.h"
 
@@ -240,6 +241,8 @@ struct SimulatorContext {
   Timers& timers;
   FrameSender& bus;
   uint64_t seed = 1;  // noise repeats with it
+  // Shared with the other simulated devices of the lab; nullptr: there are none.
+  SimulatedWorld* world = nullptr;
 };
 
 struct FaultSpec {
@@ -369,6 +372,9 @@ struct DriverInfo {
   std::string (*turn_group)(const DeviceConfig&) = nullptr;
   // What words find in the family's catalogue, best first. nullptr: it has none.
   std::vector<CatalogueHit> (*search)(std::string_view words) = nullptr;
+  // Every item that a device of this (checked) configuration can have, at the least: what rules
+  // over them are checked against before anything runs. nullptr: no rule can name its items.
+  std::shared_ptr<const ItemTable> (*items)(const DeviceConfig&) = nullptr;
 };
 
 }  // namespace canhub

@@ -46,6 +46,9 @@ struct ItemSpec {
   int bit = -1;
   bool bit_inverted = false;
   std::span<const ValueLabel> labels = {};
+  // The lowest and highest value that the device can report at all; unset where that is not known.
+  std::optional<double> lowest = std::nullopt;
+  std::optional<double> highest = std::nullopt;
 };
 
 // `count` instances of the same specs: "ch0." … "ch15."; prefix "" and count 1 for the device

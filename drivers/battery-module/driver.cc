@@ -6,6 +6,7 @@
 #include "drivers/api/battery.h"
 #include "drivers/battery-module/battery_driver.h"
 #include "drivers/battery-module/layout.h"
+#include "drivers/battery-module/pack_items.h"
 #include "drivers/battery-module/settings.h"
 #include "drivers/battery-module/simulator.h"
 
@@ -31,6 +32,11 @@ std::unique_ptr<Driver> Create(DriverContext context) {
   return std::make_unique<BatteryDriver>(std::move(context), *std::move(settings));
 }
 
+std::shared_ptr<const ItemTable> ItemsOf(const DeviceConfig& config) {
+  const absl::StatusOr<Settings> settings = ParseSettings(config);
+  return settings.ok() ? PackItems(settings->cells, settings->sensors).table() : nullptr;
+}
+
 DriverInfo MakeInfo() {
   std::vector<ParameterSpec> parameters = DriverParameters();
   for (ParameterSpec& parameter : SimulatorParameters()) parameters.push_back(std::move(parameter));
@@ -50,6 +56,7 @@ DriverInfo MakeInfo() {
       .filters = &Filters,
       .create = &Create,
       .create_simulator = &CreateSimulator,
+      .items = &ItemsOf,
   };
 }
 

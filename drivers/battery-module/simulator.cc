@@ -58,6 +58,8 @@ class BatterySimulator final : public Simulator {
   bool Has(std::string_view fault, int module) const;
   bool IsThere(int module) const;
 
+  // Takes the current of who drives the pack, and tells its voltage.
+  void JoinWorld();
   void AnswerSync(int module);
   void SendGroup(int module, Group group);
   void SendRoute(const Route& route, int page);
@@ -118,6 +120,7 @@ BatterySimulator::BatterySimulator(SimulatorContext context, Settings settings)
 void BatterySimulator::Start() {
   timers_.Every(kModelStep, [this] {
     if (load_ohm_) model_.SetCurrent(model_.PackVoltage(count_) / *load_ohm_);
+    if (context_.world != nullptr) JoinWorld();
     model_.Advance(kModelStep);
     for (int module = 1; module <= kMaxModules; ++module) {
       if (IsThere(module) && AlarmFlags(module) != alarm_flags_[module]) SendAlarm(module);
@@ -141,6 +144,15 @@ void BatterySimulator::Start() {
       }
     }
   });
+}
+
+void BatterySimulator::JoinWorld() {
+  const std::string& source = context_.config.Parameter("sim_current_of").text();
+  const std::optional<double> current = context_.world->Get(source);
+  if (current && !own_ampere_) model_.SetCurrent(*current);
+  const double drop = model_.current() * model_.resistance() * settings_.cells * count_;
+  context_.world->Put(context_.config.id, simulated::kDcOpenVoltage,
+                      model_.PackVoltage(count_) + drop);
 }
 
 // ---------------------------------------------------------------- faults
@@ -465,6 +477,11 @@ std::vector<ParameterSpec> SimulatorParameters() {
        .minimum = -1000,
        .maximum = 1000,
        .description = "current until SetLoad or a fault changes it; positive: discharge"},
+      {.name = "sim_current_of",
+       .type = ParameterType::kItem,
+       .default_text = "",
+       .description = "the current is that of another simulated device instead, "
+                      "\"pcs1/dc_current\""},
       {.name = "sim_cell_soc",
        .type = ParameterType::kFlag,
        .default_text = "false",

@@ -29,6 +29,11 @@ std::unique_ptr<Driver> Create(DriverContext context) {
   return std::make_unique<DbcDriver>(std::move(context), *std::move(settings));
 }
 
+std::shared_ptr<const ItemTable> ItemsOf(const DeviceConfig& config) {
+  const absl::StatusOr<Settings> settings = ParseSettings(config);
+  return settings.ok() ? MessageMap(*settings).table() : nullptr;
+}
+
 }  // namespace
 
 const DriverInfo& Info() {
@@ -47,6 +52,7 @@ const DriverInfo& Info() {
       .filters = &Filters,
       .create = &Create,
       .create_simulator = &CreateSimulator,
+      .items = &ItemsOf,
   };  // lives to the end
   return *info;
 }

@@ -187,6 +187,10 @@ MessageMap::MessageMap(const Settings& settings) {
                        .minimum = signal.minimum,
                        .maximum = signal.maximum,
                        .labels = labels});
+      if (const auto range = signal.PhysicalRange()) {
+        specs.back().lowest = range->first;
+        specs.back().highest = range->second;
+      }
     }
     by_id_[KeyOf(message.id, message.extended)] = static_cast<int>(messages_.size());
     messages_.push_back(mapped);

@@ -115,6 +115,14 @@ absl::StatusOr<Bits> Signal::FromRaw(int64_t raw) const {
   return static_cast<Bits>(raw);
 }
 
+std::optional<std::pair<double, double>> Signal::PhysicalRange() const {
+  if (is_float) return std::nullopt;
+  const double steps = std::ldexp(1.0, length);
+  const double low = (is_signed ? -steps / 2 : 0) * factor + offset;
+  const double high = (is_signed ? steps / 2 - 1 : steps - 1) * factor + offset;
+  return std::minmax({low, high});
+}
+
 absl::StatusOr<Bits> Signal::FromPhysical(double physical) const {
   if (!std::isfinite(physical)) return OutOfRange("found a value that is not finite");
   if (is_float) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -71,6 +72,8 @@ struct Signal {
   absl::StatusOr<Bits> FromPhysical(double physical) const;
   // The same from a whole raw value: OUT_OF_RANGE when the bits cannot hold it.
   absl::StatusOr<Bits> FromRaw(int64_t raw) const;
+  // The lowest and the highest physical value that the bits can hold; nothing for floats.
+  std::optional<std::pair<double, double>> PhysicalRange() const;
 };
 
 // The bytes of one frame, ready to be taken apart. Does not copy: `data` outlives it.

@@ -7,6 +7,7 @@
 #include "drivers/api/errors.h"
 #include "drivers/api/high_voltage.h"
 #include "drivers/iseg/iseg_driver.h"
+#include "drivers/iseg/items.h"
 #include "drivers/iseg/settings.h"
 #include "drivers/iseg/simulator.h"
 
@@ -128,6 +129,14 @@ std::unique_ptr<Driver> Create(DriverContext context) {
   return std::make_unique<IsegDriver>(std::move(context));
 }
 
+// Those of every model: which one it is, the module says when it runs.
+std::shared_ptr<const ItemTable> ItemsOf(const DeviceConfig& config) {
+  if (config.Parameter("class").text() == "crate") return SharedCrateItems()->table();
+  const int64_t channels = config.Parameter("channels").integer();
+  return SharedModuleItems(channels > 0 ? static_cast<int>(channels) : kMaxChannels, ~Features{0})
+      ->table();
+}
+
 DriverInfo MakeInfo() {
   std::vector<ParameterSpec> parameters = DriverParameters();
   for (ParameterSpec& parameter : SimulatorParameters()) parameters.push_back(std::move(parameter));
@@ -149,6 +158,7 @@ DriverInfo MakeInfo() {
       .filters = &Filters,
       .create = &Create,
       .create_simulator = &CreateSimulator,
+      .items = &ItemsOf,
   };
 }
 

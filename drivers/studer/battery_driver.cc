@@ -103,6 +103,10 @@ absl::Status CheckBattery(const DeviceConfig& config) {
   return absl::OkStatus();
 }
 
+std::shared_ptr<const ItemTable> Items() {
+  return std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = kSpecs}});
+}
+
 }  // namespace
 
 std::vector<ParameterSpec> BatteryParameters() {
@@ -147,8 +151,7 @@ BatteryDriver::BatteryDriver(const DriverContext& context)
       timers_(context.timers) {}
 
 void BatteryDriver::Start() {
-  context_.state.SetItems(
-      std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = kSpecs}}));
+  context_.state.SetItems(Items());
   context_.state.SetLink(bus_up_ ? LinkState::kSearching : LinkState::kBusDown,
                          acts_ ? "waits for the battery's readings" : "listens");
   timers_.Every(kSendPeriod, [this] { acts_ ? Send() : CheckLink(); });
@@ -311,6 +314,7 @@ const DriverInfo& BatteryInfo() {
           return std::make_unique<BatteryDriver>(context);
         },
         .create_simulator = &CreateSimulatedBattery,
+        .items = [](const DeviceConfig&) { return Items(); },
     };
   }();
   return *info;

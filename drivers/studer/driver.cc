@@ -110,6 +110,10 @@ DriverInfo MakeInfo() {
       // One Xcom-CAN to a bus: units have the same addresses behind every one of them.
       .turn_group = [](const DeviceConfig&) { return std::string("xcom-can"); },
       .search = &Search,
+      .items =
+          [](const DeviceConfig& config) {
+            return UnitItems::Of(ParseSettings(config).unit.family).table();
+          },
   };
 }
 

@@ -8,6 +8,7 @@
 #include "drivers/api/errors.h"
 #include "drivers/api/power_converter.h"
 #include "drivers/ystech-pcs/faults.h"
+#include "drivers/ystech-pcs/items.h"
 #include "drivers/ystech-pcs/mode_setting.h"
 #include "drivers/ystech-pcs/pcs_driver.h"
 #include "drivers/ystech-pcs/setting_frames.h"
@@ -111,6 +112,7 @@ DriverInfo MakeInfo() {
       .create = &Create,
       .create_simulator = &CreateSimulator,
       .fault_codes = {codes.begin(), codes.end()},
+      .items = [](const DeviceConfig&) { return Items(); },
   };
 }
 

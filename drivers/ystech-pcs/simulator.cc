@@ -8,6 +8,12 @@ namespace canhub::ystech_pcs {
 std::vector<ParameterSpec> SimulatorParameters() {
   using T = ParameterType;
   return {
+      {.name = "sim_battery",
+       .type = T::kItem,
+       .default_text = "",
+       .description =
+           "the battery is another simulated device instead of the one of the next keys, "
+           "\"bat0/dc_open_voltage\""},
       {.name = "sim_battery_voltage",
        .type = T::kNumber,
        .unit = "V",

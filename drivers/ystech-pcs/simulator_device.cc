@@ -111,6 +111,7 @@ void PcsSimulator::PowerOff() {
   waiting_answers_ = 0;
   island_ = false;
   power_.EndRun();
+  ApplyBattery();
 }
 
 void PcsSimulator::Cycle() {
@@ -217,10 +218,18 @@ void PcsSimulator::ApplyWorld() {
   power_.SetLoad(load_resistance_ohm_, load_capacitance_f_);
   power_.SetBatteryConnected(!faults_.Active("battery_disconnected") &&
                              !faults_.Active("battery_reversed"));
-  power_.SetOpenVoltage(faults_.Active("battery_voltage")
-                            ? std::optional(faults_.Number("battery_voltage", "volts", 0))
-                            : std::nullopt);
+  ApplyBattery();
   power_.SetHeatSink(faults_.Active("over_temperature") ? std::optional(kTooHot) : std::nullopt);
+}
+
+void PcsSimulator::ApplyBattery() {
+  std::optional<double> voltage;
+  if (context_.world != nullptr) {
+    context_.world->Put(context_.config.id, simulated::kDcCurrent, power_.dc_current_a());
+    voltage = context_.world->Get(context_.config.Parameter("sim_battery").text());
+  }
+  if (faults_.Active("battery_voltage")) voltage = faults_.Number("battery_voltage", "volts", 0);
+  power_.SetOpenVoltage(voltage);
 }
 
 PowerStage::Limits PcsSimulator::PowerLimits() const {
@@ -261,6 +270,7 @@ Target PcsSimulator::WantedTarget(MonoTime at) const {
 void PcsSimulator::Advance() {
   if (!powered_) return;
   const MonoTime now = Now();
+  ApplyBattery();
   while (advanced_ < now) {
     const MonoTime next = Active() ? std::min(now, advanced_ + kStep) : now;
     power_.Step(WantedTarget(advanced_), PowerLimits(), ReactiveSetting(),

@@ -89,6 +89,8 @@ class PcsSimulator final : public Simulator {
   // Fault code of the first cause that stands now; kNoFault for none.
   uint16_t StandingCause() const;
   void ApplyWorld();
+  // The battery's voltage, where another simulated device is it; it is told the current.
+  void ApplyBattery();
   PowerStage::Limits PowerLimits() const;
   PowerStage::Reactive ReactiveSetting() const;
   Target WantedTarget(MonoTime at) const;
