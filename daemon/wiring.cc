@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/config/endpoint.h"
+#include "daemon/safety/interlock_engine.h"
 #include "drivers/api/errors.h"
 
 namespace canhub {
@@ -137,7 +138,8 @@ absl::Status Lab::MakeSimulators(const Config& config) {
                                [&](const Line& l) { return l.bus_id == device.bus; });
     if (line.simulators == nullptr) {
       line.simulators_node = line.line->CreateNode(kSimulatorsNode);
-      line.simulators = std::make_unique<SimulatorHost>(clock_, line.simulators_node.get());
+      line.simulators =
+          std::make_unique<SimulatorHost>(clock_, line.simulators_node.get(), &world_);
     }
     const absl::Status added =
         line.simulators->Add(*device.driver, device.config, options_.seed + i);
@@ -167,6 +169,11 @@ absl::Status Lab::MakeHub(const Config& config, std::vector<BusSetup> setups) {
   options.device_values = device_values_;
   for (const GroupConfig& group : config.groups) {
     options.groups.push_back({group.id, group.devices, group.on_failure});
+  }
+  if (!config.safety.empty()) {
+    options.interlocks = [rules = config.safety](InterlockDependencies dependencies) {
+      return MakeInterlockEngine(rules, std::move(dependencies));
+    };
   }
   options.log = [this](LogLevel level, const std::string& device_id, std::string_view text) {
     Log(level, device_id + ": " + std::string(text));

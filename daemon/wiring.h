@@ -114,6 +114,7 @@ class Lab {
   AuditLog* audit_ = nullptr;
   AlarmStore* alarm_store_ = nullptr;
   DeviceValueStore* device_values_ = nullptr;
+  SimulatedWorld world_;
   std::vector<Line> lines_;
   std::vector<std::pair<std::string, std::shared_ptr<SocketCanBus>>> socketcan_;  // by bus
   std::vector<std::shared_ptr<SocketcandClient>> socketcand_;

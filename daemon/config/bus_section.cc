@@ -4,6 +4,7 @@
 #include "daemon/config/endpoint.h"
 #include "daemon/config/quantity.h"
 #include "daemon/config/sections.h"
+#include "daemon/core/safety_device.h"
 
 namespace canhub {
 namespace {
@@ -140,6 +141,11 @@ bool CheckId(const YamlNode::Entry& entry, std::string_view path, Problems* prob
     problems->Add(entry.line, path, "the id " + Quote(id),
                   "a lower-case letter, then lower-case letters, digits, '_' or '-'; at most " +
                       std::to_string(kMaxIdLength));
+  }
+  if (id == kSafetyDevice) {
+    problems->Add(entry.line, path, "the id " + Quote(id) + ", under which interlocks are read",
+                  "another id");
+    good = false;
   }
   return good;
 }

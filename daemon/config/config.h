@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/core/access.h"
+#include "daemon/safety/rules.h"
 #include "drivers/api/driver.h"
 
 namespace canhub {
@@ -106,6 +107,7 @@ struct Config {
   std::vector<BusConfig> buses;      // in the order of the file
   std::vector<DeviceEntry> devices;  // in the order of the file
   std::vector<GroupConfig> groups;   // in the order of the file
+  SafetyRules safety;                // levels, interlocks
 
   const BusConfig* FindBus(std::string_view id) const;
   const DeviceEntry* FindDevice(std::string_view id) const;

@@ -101,6 +101,17 @@ void CompareDaemon(const Config& running, const Config& loaded, Lines restart) {
     return text;
   };
   restart.Compare("groups", groups(running), groups(loaded));
+  const auto rules = [&](const char* key, auto list) {
+    const auto text = [&](const Config& config) {
+      std::string all;
+      for (const auto& rule : config.safety.*list) all += rule.id + ": " + rule.source + "; ";
+      return all;
+    };
+    restart.Compare(key, text(running), text(loaded));
+  };
+  rules("levels", &SafetyRules::levels);
+  rules("interlocks", &SafetyRules::interlocks);
+  restart.Compare("safety", running.safety.source, loaded.safety.source);
   for (const BusConfig& bus : running.buses) {
     const BusConfig* after = loaded.FindBus(bus.id);
     restart.Compare("buses." + bus.id, ToText(bus), after == nullptr ? "" : ToText(*after));

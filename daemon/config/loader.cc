@@ -73,6 +73,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, const std::string& fil
   ReadBuses(map, &config, &problems);
   ReadDevices(map, drivers, folder, &config, &problems);
   ReadGroups(map, &config, &problems);
+  ReadSafety(map, &config, &problems);
   map.RejectUnknown();
   if (!problems.empty()) return problems.ToStatus();
   return config;

@@ -227,8 +227,8 @@ INSTANTIATE_TEST_SUITE_P(
         Rule{"no_devices", kBuses, "1: devices: found no such key, expected a map of devices"},
         Rule{"unknown_key", Daemon("listne: []"),
              "3: listne: found an unknown key (did you mean \"listen\"?), expected one of listen, "
-             "tls, access, state_directory, ready_timeout, log, realtime, rpc, buses, devices or "
-             "groups"},
+             "tls, access, state_directory, ready_timeout, log, realtime, rpc, buses, devices, "
+             "groups, levels, interlocks or safety"},
         Rule{"double_key", std::string(kBuses) + "devices: {}\ndevices: {}\n",
              "3: devices: found the key twice (first in line 2), expected it once"},
         Rule{"null_section", std::string(kBuses) + "devices:\n",

@@ -26,6 +26,10 @@ void ReadDevices(MapReader& root, std::span<const DriverInfo* const> drivers,
 // After ReadDevices.
 void ReadGroups(MapReader& root, Config* config, Problems* problems);
 
+// levels, interlocks, safety. After ReadDevices; only of a file that is right so far, since what a
+// rule may name depends on the rest.
+void ReadSafety(MapReader& root, Config* config, Problems* problems);
+
 // Names of the safe actions of a driver, "hold" first.
 std::vector<std::string> SafeActions(const DriverInfo& driver);
 

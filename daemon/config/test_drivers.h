@@ -2,8 +2,10 @@
 // a cross-check.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "drivers/api/driver.h"
 
@@ -18,6 +20,20 @@ inline absl::Status CheckDemoPsu(const DeviceConfig& config) {
                                       " V, expected at most 1000 V for the model small");
   }
   return absl::OkStatus();
+}
+
+// The table of every supply of the family.
+inline std::shared_ptr<const ItemTable> DemoPsuItems(const DeviceConfig&) {
+  static constexpr ValueLabel kLabels[] = {{0, "off"}, {1, "on"}, {2, "tripped"}};
+  static const std::vector<ItemSpec> specs = {
+      {.name = "voltage", .unit = "V", .lowest = 0, .highest = 6500},
+      {.name = "voltage_set", .unit = "V", .access = Access::kReadWrite},
+      {.name = "temperature", .unit = "degC"},
+      {.name = "state", .type = ValueType::kInteger, .labels = kLabels},
+      {.name = "is_on", .type = ValueType::kFlag},
+      {.name = "model_name", .type = ValueType::kText}};
+  return std::make_shared<const ItemTable>(
+      std::vector<ItemBlock>{{.prefix = "ch", .count = 2, .specs = specs}});
 }
 
 inline const DriverInfo* DemoPsuInfo() {
@@ -64,6 +80,7 @@ inline const DriverInfo* DemoPsuInfo() {
       .default_safe_action = "ramp_down",
       .check = &CheckDemoPsu,
       .address = [](const DeviceConfig& config) { return config.Parameter("address").ToString(); },
+      .items = &DemoPsuItems,
   };
   return &info;
 }

@@ -1,7 +1,7 @@
 // The one door for everything that acts on hardware.
 //
 // Checks, in this order: role → lease → item known, type, device range, configured limit →
-// interlocks (later) → deadline still ahead → audit written → room in the mailbox. Every refusal
+// interlocks → deadline still ahead → audit written → room in the mailbox. Every refusal
 // says which check, the value, the bound and where the bound comes from, and is audited too.
 #pragma once
 

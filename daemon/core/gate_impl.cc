@@ -152,6 +152,10 @@ class Gate final : public HubGate {
     leases_.store(leases, std::memory_order_release);
   }
 
+  void SetInterlocks(const InterlockAuthority* interlocks) override {
+    interlocks_.store(interlocks, std::memory_order_release);
+  }
+
   void Submit(CommandRequest request, CommandCallback done) override;
   absl::Status Check(const CommandRequest& request) const override {
     const Device found = Find(request.device_id);
@@ -170,6 +174,10 @@ class Gate final : public HubGate {
   int RevokeDevice(const std::string& device_id, const absl::Status& why) override {
     return ledger_->Withdraw([&](const Pending& p) { return !p.frame && p.place == device_id; },
                              why);
+  }
+
+  int RevokeFrames(const std::string& bus_id, const absl::Status& why) override {
+    return ledger_->Withdraw([&](const Pending& p) { return p.frame && p.place == bus_id; }, why);
   }
 
   int UnderWay(std::string_view device_id) const override {
@@ -222,6 +230,10 @@ class Gate final : public HubGate {
                               device.require_lease);
   }
 
+  struct Checked;
+  // The same of interlocks.
+  absl::Status CheckInterlocks(const GatedDevice& device, const Checked& checked) const;
+
   struct Checked {
     std::variant<std::vector<ItemWrite>, ActionCall> what;
     // The table that item numbers belong to; the actor refuses them when the device has another.
@@ -257,6 +269,7 @@ class Gate final : public HubGate {
   const std::shared_ptr<GateLedger> ledger_;
   RequestIds request_ids_;
   std::atomic<const LeaseAuthority*> leases_{nullptr};
+  std::atomic<const InterlockAuthority*> interlocks_{nullptr};
   std::atomic<CommandId> next_id_{1};
 
   mutable SharedMutex mutex_;
@@ -296,6 +309,9 @@ absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const Comma
     checked.text = Describe(*action, *typed);
     checked.what = *std::move(typed);
   }
+  if (!safe) {
+    if (absl::Status status = CheckInterlocks(device, checked); !status.ok()) return status;
+  }
   if (absl::Status status = CheckRequestId(id, request.request_id); !status.ok()) return status;
   if (absl::Status status =
           CheckWaitFor(id, request.wait_for, {Stage::kSent, Stage::kConfirmed, Stage::kSettled});
@@ -308,6 +324,20 @@ absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const Comma
   checked.text += ", wait for ";
   checked.text += ToString(request.wait_for);
   return checked;
+}
+
+absl::Status Gate::CheckInterlocks(const GatedDevice& device, const Checked& checked) const {
+  const InterlockAuthority* interlocks = interlocks_.load(std::memory_order_acquire);
+  if (interlocks == nullptr) return absl::OkStatus();
+  std::vector<std::string> names;
+  if (const auto* call = std::get_if<ActionCall>(&checked.what)) {
+    names.push_back(call->name);
+  } else {
+    for (const ItemWrite& write : std::get<std::vector<ItemWrite>>(checked.what)) {
+      names.push_back(checked.items->Name(write.item));
+    }
+  }
+  return interlocks->MayCommand(device.config.id, names);
 }
 
 void Gate::Refuse(const Caller& caller, const std::string& place, const std::string& request_id,
@@ -454,12 +484,14 @@ void Gate::Submit(CommandRequest request, CommandCallback done) {
     Refuse(request.caller, id, request.request_id, pending->text, std::move(status),
            found.counts.get(), pending->done);
   };
-  // From here on whoever ends the lease also revokes this command; a lease that ended before is
-  // seen by the second look. There is no moment between the two (S02).
+  // From here on whoever ends the lease, or trips an interlock, also revokes this command; what
+  // came before is seen by the second look. There is no moment between the two (S02).
   ledger_->Add(pending);
-  if (absl::Status status = CheckLease(device, request); !status.ok()) {
+  absl::Status still = CheckLease(device, request);
+  if (still.ok()) still = CheckInterlocks(device, *checked);
+  if (!still.ok()) {
     ledger_->Take(pending->id);
-    refuse(std::move(status));
+    refuse(std::move(still));
     return;
   }
   if (absl::Status status = audit_->Append(ledger_->Entry("command", *pending, pending->text));
@@ -552,6 +584,9 @@ void Gate::SubmitFrame(FrameRequest request, CommandCallback done) {
           leases->MaySendFrames(request.bus_id, device_ids, request.caller, request.lease_id);
       if (!status.ok()) return status;
     }
+    if (const InterlockAuthority* interlocks = interlocks_.load(std::memory_order_acquire)) {
+      if (absl::Status status = interlocks->MaySendFrames(device_ids); !status.ok()) return status;
+    }
     const uint32_t highest = request.frame.extended ? 0x1FFFFFFF : 0x7FF;
     if (request.frame.id > highest || request.frame.dlc > 8) {
       return MakeError(StatusCode::kInvalidArgument, "NOT_A_CLASSIC_FRAME",
@@ -606,13 +641,17 @@ void Gate::SubmitFrame(FrameRequest request, CommandCallback done) {
   pending->sent = now;
   ledger_->Add(pending);
   // As for commands: the second look closes the gap before the frame could be revoked.
+  absl::Status still;
   if (const LeaseAuthority* leases = leases_.load(std::memory_order_acquire)) {
-    absl::Status status =
-        leases->MaySendFrames(request.bus_id, device_ids, request.caller, request.lease_id);
-    if (!status.ok()) {
-      give_back();
-      return refuse(std::move(status));
-    }
+    still = leases->MaySendFrames(request.bus_id, device_ids, request.caller, request.lease_id);
+  }
+  if (const InterlockAuthority* interlocks = interlocks_.load(std::memory_order_acquire);
+      still.ok() && interlocks != nullptr) {
+    still = interlocks->MaySendFrames(device_ids);
+  }
+  if (!still.ok()) {
+    give_back();
+    return refuse(std::move(still));
   }
   if (absl::Status status = audit_->Append(ledger_->Entry("frame", *pending, text)); !status.ok()) {
     give_back();

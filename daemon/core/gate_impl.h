@@ -48,6 +48,18 @@ class LeaseAuthority {
                                      const Caller& caller, const std::string& lease_id) const = 0;
 };
 
+// What the gate asks of the interlocks, while one holds. Thread-safe, never blocks.
+class InterlockAuthority {
+ public:
+  virtual ~InterlockAuthority() = default;
+  // Of items by their own names, or of one action. FAILED_PRECONDITION: INTERLOCKED, with the
+  // chain of reasons.
+  virtual absl::Status MayCommand(const std::string& device_id,
+                                  const std::vector<std::string>& names) const = 0;
+  // Of raw frames on a bus with these devices: any of them may be meant.
+  virtual absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const = 0;
+};
+
 struct GateCounters {
   uint64_t accepted = 0;
   uint64_t refused = 0;
@@ -80,11 +92,17 @@ class HubGate : public CommandGate, public Steppable {
   // Called by the lease table when it is made and (nullptr) destroyed.
   virtual void SetLeases(const LeaseAuthority* leases) = 0;
 
+  // Set while an interlock refuses anything; nullptr costs a command one load. The authority
+  // outlives the gate, or sets nullptr while nothing is submitted.
+  virtual void SetInterlocks(const InterlockAuthority* interlocks) = 0;
+
   // Withdraws every command and frame under way that was given under this lease, or to this
   // device (safe actions excepted): revokes the guards at once, then cancels them with `why`.
   // Returns how many.
   virtual int RevokeLease(const std::string& lease_id, const absl::Status& why) = 0;
   virtual int RevokeDevice(const std::string& device_id, const absl::Status& why) = 0;
+  // Raw frames on this bus.
+  virtual int RevokeFrames(const std::string& bus_id, const absl::Status& why) = 0;
 
   // Commands accepted and not finished.
   virtual int UnderWay(std::string_view device_id) const = 0;

@@ -79,6 +79,7 @@ class HubImpl final : public Hub {
   LeaseTable& leases() override { return *leases_; }
   AlarmBook& alarms() override { return *alarms_; }
   AuditLog& audit() override { return *audit_; }
+  InterlockTable* interlocks() override { return interlocks_.get(); }
 
   std::vector<DeviceView> devices() const override;
   std::optional<DeviceView> FindDevice(std::string_view device_id) const override;
@@ -107,6 +108,11 @@ class HubImpl final : public Hub {
 
   void TellGate(DeviceIndex index, const DeviceSetup& setup);
   DeviceView ViewOf(DeviceIndex index) const;
+  // Of a device that has an actor.
+  std::optional<DeviceIndex> IndexOf(std::string_view device_id) const {
+    const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+    return index && *index < devices_.size() ? index : std::nullopt;
+  }
   bool running() const { return !device_threads_.empty() || !threads_.empty(); }
   // Ends the drivers on their threads, while the buses still carry their last frames.
   void TakeLeave();
@@ -134,6 +140,7 @@ class HubImpl final : public Hub {
   std::unique_ptr<HubGate> gate_;
   std::unique_ptr<LeaseTable> leases_;
   std::unique_ptr<GroupGuard> groups_;
+  std::unique_ptr<InterlockTable> interlocks_;
 
   std::vector<std::unique_ptr<StepThread>> device_threads_;  // by device
   std::vector<std::unique_ptr<StepThread>> threads_;
@@ -150,6 +157,8 @@ HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, H
       cache_(*clock),
       values_(std::move(values)) {
   for (const DeviceSetup& device : devices) cache_.AddDevice(device.config.id);
+  // Has readings, and is nobody's device: it comes behind them all.
+  const DeviceIndex safety = options_.interlocks ? cache_.AddDevice(kSafetyDevice) : 0;
   watches_ = std::make_unique<WatchHub>(&cache_);
   alarms_ = MakeAlarmBook(clock, alarm_store, audit);
   bus_alarms_ = std::make_unique<BusAlarms>(alarms_.get());
@@ -191,10 +200,25 @@ HubImpl::HubImpl(const Clock* clock, AuditLog* audit, AlarmStore* alarm_store, H
   leases_ = MakeLeaseTable(
       {.clock = clock, .gate = gate_.get(), .audit = audit, .alarms = alarms_.get()});
   groups_ = std::make_unique<GroupGuard>(options_.groups, alarms_.get(), gate_.get());
+  if (!options_.interlocks) return;
+  InterlockDependencies interlocks{.clock = clock,
+                                   .cache = &cache_,
+                                   .writer = cache_.Writer(safety),
+                                   .gate = gate_.get(),
+                                   .alarms = alarms_.get(),
+                                   .audit = audit,
+                                   .values = values_.get()};
+  for (const BusSetup& bus : buses_) interlocks.buses.emplace_back(bus.id, bus.bus.get());
+  for (const Device& device : devices_) {
+    const DeviceSetup& setup = device.setups.back();
+    interlocks.bus_of[setup.config.id] = setup.bus_id;
+  }
+  interlocks_ = options_.interlocks(std::move(interlocks));
 }
 
 HubImpl::~HubImpl() {
   StopThreads();
+  interlocks_.reset();
   groups_.reset();
   leases_.reset();
   gate_->DetachBuses();
@@ -227,6 +251,10 @@ std::vector<Steppable*> HubImpl::Steppables() {
            bus_alarms_.get(), alarms_.get()}) {
     steps.push_back(step);
   }
+  // As soon as the devices: what it reads is theirs.
+  if (interlocks_ != nullptr) {
+    steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(devices_.size()), interlocks_.get());
+  }
   return steps;
 }
 
@@ -242,6 +270,9 @@ absl::Status HubImpl::StartThreads() {
   const int realtime = options_.realtime_priority;
   absl::Status status = start(threads_, "watches", {watches_.get(), waiters_.get()}, 0);
   if (status.ok()) status = start(threads_, "leases", {leases_.get()}, realtime);
+  if (status.ok() && interlocks_ != nullptr) {
+    status = start(threads_, "interlocks", {interlocks_.get()}, realtime);
+  }
   if (status.ok() && !options_.groups.empty()) {
     status = start(threads_, "groups", {groups_.get()}, realtime);
   }
@@ -387,7 +418,7 @@ std::vector<Hub::DeviceView> HubImpl::devices() const {
 }
 
 std::optional<Hub::DeviceView> HubImpl::FindDevice(std::string_view device_id) const {
-  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  const std::optional<DeviceIndex> index = IndexOf(device_id);
   if (!index) return std::nullopt;
   return ViewOf(*index);
 }
@@ -415,7 +446,7 @@ const BusSetup* HubImpl::FindBus(std::string_view bus_id) const {
 // ---------------------------------------------------------------- acts
 
 absl::Status HubImpl::RestartDevice(std::string_view device_id) {
-  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  const std::optional<DeviceIndex> index = IndexOf(device_id);
   if (!index) return NoSuchDevice(cache_, std::string(device_id));
   return devices_[*index].actor->PostRestart();
 }
@@ -447,7 +478,7 @@ Role HubImpl::RoleOf(std::string_view identity) const {
 
 void HubImpl::UpdateDevice(const std::string& device_id, DeviceConfig config,
                            std::string on_lease_lost, std::string on_shutdown, bool require_lease) {
-  const std::optional<DeviceIndex> index = cache_.FindDevice(device_id);
+  const std::optional<DeviceIndex> index = IndexOf(device_id);
   if (!index) return;
   Device& device = devices_[*index];
   {

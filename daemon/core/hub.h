@@ -15,6 +15,7 @@
 #include "daemon/core/alarm_book.h"
 #include "daemon/core/command_gate.h"
 #include "daemon/core/device_group.h"
+#include "daemon/core/interlock_table.h"
 #include "daemon/core/lease_table.h"
 #include "daemon/core/state_cache.h"
 #include "daemon/core/store_api.h"
@@ -59,6 +60,8 @@ struct HubOptions {
   DeviceValueStore* device_values = nullptr;
   // Of devices that there are, each group's all of one driver.
   std::vector<DeviceGroup> groups = {};
+  // Makes the interlocks; nullptr: there are none.
+  InterlockFactory interlocks = nullptr;
 };
 
 struct DeviceCounters {
@@ -99,8 +102,8 @@ class Hub {
   virtual std::vector<std::string> Shutdown(Duration timeout) = 0;
   // Devices whose actor has not turned for this long: what the watchdog asks (S04).
   virtual std::vector<std::string> HungDevices(Duration longer_than) const = 0;
-  // The same of the threads that all devices share: "leases" (S05), "watches" (S03). Not of the one
-  // that waits for the disk.
+  // The same of the threads that all devices share: "leases" (S05), "watches" (S03), "interlocks".
+  // Not of the one that waits for the disk.
   virtual std::vector<std::string> HungThreads(Duration longer_than) const = 0;
 
   virtual const Clock& clock() const = 0;
@@ -110,6 +113,8 @@ class Hub {
   virtual LeaseTable& leases() = 0;
   virtual AlarmBook& alarms() = 0;
   virtual AuditLog& audit() = 0;
+  // nullptr: there are none.
+  virtual InterlockTable* interlocks() = 0;
 
   struct DeviceView {
     DeviceIndex index = 0;

@@ -160,6 +160,7 @@ struct StateCache::Shared {
   explicit Shared(const Clock& c) : clock(c) {}
   const Clock& clock;
   std::function<void(CommitNotice)> listener;
+  std::function<void(DeviceIndex)> first_listener;
   std::map<std::string, DeviceIndex, std::less<>> index;
 };
 
@@ -178,6 +179,7 @@ struct DeviceWriter::State {
   SnapshotCell* cell = nullptr;
   const Clock* clock = nullptr;
   const std::function<void(CommitNotice)>* listener = nullptr;
+  const std::function<void(DeviceIndex)>* first_listener = nullptr;
 
   std::shared_ptr<const DeviceSnapshot> published;
   // The successor under construction; null while nothing was set since the last commit.
@@ -373,6 +375,7 @@ void DeviceWriter::Commit() {
   state_->next = nullptr;
   state_->Disown();
   CommitNotice notice = std::exchange(state_->notice, {.device = state_->index});
+  if (*state_->first_listener) (*state_->first_listener)(state_->index);
   if (*state_->listener == nullptr) return;
 
   const auto deduplicate = [](std::vector<ItemId>& items) {
@@ -416,6 +419,7 @@ std::unique_ptr<DeviceWriter> StateCache::Writer(DeviceIndex device) {
   state->cell = &devices_[device]->cell;
   state->clock = &shared_->clock;
   state->listener = &shared_->listener;
+  state->first_listener = &shared_->first_listener;
   state->published = state->cell->Load();
   state->notice.device = device;
   return std::unique_ptr<DeviceWriter>(new DeviceWriter(std::move(state)));
@@ -423,6 +427,10 @@ std::unique_ptr<DeviceWriter> StateCache::Writer(DeviceIndex device) {
 
 void StateCache::SetListener(std::function<void(CommitNotice)> listener) {
   shared_->listener = std::move(listener);
+}
+
+void StateCache::SetFirstListener(std::function<void(DeviceIndex)> listener) {
+  shared_->first_listener = std::move(listener);
 }
 
 DeviceIndex StateCache::size() const { return static_cast<DeviceIndex>(devices_.size()); }

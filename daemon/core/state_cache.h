@@ -118,6 +118,8 @@ class StateCache {
   std::unique_ptr<DeviceWriter> Writer(DeviceIndex device);
   // Called on the committing actor's thread, must not block. Before any thread runs.
   void SetListener(std::function<void(CommitNotice)> listener);
+  // The same, called first and with the device alone: for whoever is more urgent than watchers.
+  void SetFirstListener(std::function<void(DeviceIndex)> listener);
 
   // Any thread.
   DeviceIndex size() const;

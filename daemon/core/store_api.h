@@ -15,8 +15,8 @@ namespace canhub {
 struct AuditEntry {
   uint64_t sequence = 0;  // given by the record
   WallTime time{};
-  std::string
-      kind;  // "command", "refused", "result", "safe_action", "lease", "alarm", "config", "frame"
+  // "command", "refused", "result", "safe_action", "lease", "alarm", "config", "frame", "interlock"
+  std::string kind;
   std::string identity;  // who; "canhubd" for the daemon itself
   std::string device_id;
   uint64_t command_id = 0;

@@ -88,6 +88,8 @@ class DeviceWatch final : public MessageSource<v1::WatchDevicesResponse> {
   bool Next(MonoTime now, v1::WatchDevicesResponse* out, MonoTime* ask_again) override {
     const WatchBatch batch = watch_->Drain();
     for (const DeviceIndex device : batch.devices) {
+      // The safety system has readings, but is no device.
+      if (!rpc_.hub->FindDevice(rpc_.hub->cache().DeviceId(device))) continue;
       const auto [entry, added] = pending_.emplace(device, 0);
       if (!added) ++entry->second;
     }

@@ -262,13 +262,15 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
       }
       const absl::StatusOr<ItemMatches> matches = MatchItems(rpc_.hub->cache(), patterns);
       if (!matches.ok()) return matches.status();
+      const DeviceConfig no_config;  // of the safety system's own items
       std::map<DeviceIndex, const DeviceConfig*> configs;
       for (const Hub::DeviceView& device : rpc_.hub->devices()) {
         configs[device.index] = &device.setup->config;
       }
       for (const ItemMatch& match : matches->items) {
+        const auto config = configs.find(match.device);
         SetDescriptor(rpc_.hub->cache().DeviceId(match.device), *match.snapshot, match.item,
-                      *configs.at(match.device), response->add_items());
+                      config == configs.end() ? no_config : *config->second, response->add_items());
       }
       return absl::OkStatus();
     });

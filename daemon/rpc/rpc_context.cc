@@ -4,6 +4,7 @@
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/server_context.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -14,12 +15,15 @@
 namespace canhub {
 namespace {
 
-std::vector<bool> SimulatedDevices(const Hub& hub) {
+std::vector<bool> SimulatedDevices(Hub& hub) {
   std::vector<bool> simulated;
   for (const Hub::DeviceView& device : hub.devices()) {
     if (device.index >= simulated.size()) simulated.resize(device.index + 1);
     simulated[device.index] = device.setup->simulated;
   }
+  // What the safety system says of them is as real as the least real of them.
+  const bool any = std::find(simulated.begin(), simulated.end(), true) != simulated.end();
+  simulated.resize(hub.cache().size(), any);
   return simulated;
 }
 

@@ -1,0 +1,274 @@
+#include "daemon/safety/interlock.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "drivers/api/errors.h"
+
+namespace canhub {
+
+Interlock::Interlock(size_t index, const InterlockRule* rule, SafetyInputs* inputs,
+                     InterlockHost* host)
+    : index_(index), rule_(rule), inputs_(inputs), host_(host), when_(inputs->Compile(rule->when)) {
+  if (rule->verify) verify_ = inputs->Compile(*rule->verify);
+  for (const SafeStep& step : rule->steps) {
+    Step& own = steps_.emplace_back();
+    own.info.text = step.text;
+    if (step.until) own.until = inputs->Compile(*step.until);
+  }
+}
+
+bool Interlock::Look(MonoTime now) {
+  const InterlockState before = state_;
+  const Truth when = inputs_->Evaluate(when_);
+  if (when != Truth::kUnknown) {
+    unknown_since_.reset();
+  } else if (!unknown_since_) {
+    unknown_since_ = now;
+  }
+  settled_ |= when != Truth::kUnknown || !inputs_->settling();
+  const bool settling = !settled_;
+  const bool trips = when == Truth::kTrue || (when == Truth::kUnknown && !settling &&
+                                              now - *unknown_since_ >= rule_->unknown_for);
+  switch (state_) {
+    case InterlockState::kClear:
+    case InterlockState::kSettling:
+      if (trips) {
+        Trip(now);
+      } else if (when == Truth::kFalse) {
+        state_ = InterlockState::kClear;
+      } else if (settling) {
+        state_ = InterlockState::kSettling;
+      }
+      if (state_ == InterlockState::kSettling) {
+        causes_.clear();
+        inputs_->AddCauses(when_, true, &causes_);
+      }
+      break;
+    case InterlockState::kTripped:
+      if (when != Truth::kFalse) {
+        // The newest readings, but not none: what is unknown may be so for a moment only.
+        std::vector<InterlockCause> causes;
+        inputs_->AddCauses(when_, true, &causes);
+        causes_ = std::move(causes);
+      } else if (rule_->latch) {
+        state_ = InterlockState::kLatched;
+        events_.push_back(Event::kLatched);
+      } else if (phase_ != Phase::kSteps && phase_ != Phase::kVerifying) {
+        // What has begun is brought to its end.
+        Release();
+      }
+      break;
+    case InterlockState::kLatched:
+      if (trips) Trip(now);
+      break;
+  }
+  return state_ != before;
+}
+
+void Interlock::Trip(MonoTime now) {
+  state_ = InterlockState::kTripped;
+  if (!tripped_) tripped_ = now;
+  ++trips_;
+  causes_.clear();
+  inputs_->AddCauses(when_, true, &causes_);
+  events_.push_back(Event::kTripped);
+  if (phase_ != Phase::kSteps && phase_ != Phase::kVerifying) BeginSequence();
+}
+
+void Interlock::Restore(const std::string& why, MonoTime now) {
+  state_ = InterlockState::kLatched;
+  tripped_ = now;
+  causes_ = {
+      {.condition = "latched before the daemon started", .subject = rule_->id, .found = why}};
+  if (!verify_) return BeginSequence();
+  // What shows that it is safe gets its time to be read; nothing is sent where it does.
+  phase_ = Phase::kIncomplete;
+  retry_ = now + kRetry;
+}
+
+void Interlock::BeginSequence() {
+  ++run_;
+  at_ = 0;
+  phase_ = Phase::kSteps;
+  for (Step& step : steps_) {
+    step.begun = step.waits = false;
+    step.info.state = InterlockStepInfo::State::kIdle;
+    step.info.problem.clear();
+  }
+}
+
+void Interlock::Fail(size_t step, std::string why) {
+  InterlockStepInfo& info = steps_[step].info;
+  info.state = InterlockStepInfo::State::kFailed;
+  if (!info.problem.empty()) info.problem += "; ";
+  info.problem += std::move(why);
+}
+
+bool Interlock::AnyFailed() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    return step.info.state == InterlockStepInfo::State::kFailed;
+  });
+}
+
+bool Interlock::AnyWaits() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.waits; });
+}
+
+void Interlock::Proceed(MonoTime now) {
+  if (!acting()) return;
+  if (phase_ == Phase::kIncomplete && now >= retry_) BeginSequence();
+  if (phase_ == Phase::kComplete && verify_ && inputs_->Evaluate(*verify_) == Truth::kFalse) {
+    // Somebody else has undone it.
+    BeginSequence();
+  }
+  while (phase_ == Phase::kSteps && at_ < steps_.size()) {
+    const SafeStep& rule = rule_->steps[at_];
+    Step& step = steps_[at_];
+    if (!step.begun) {
+      step.begun = true;
+      step.deadline = now + rule.within;
+      step.info.state = InterlockStepInfo::State::kRunning;
+      if (!rule.device.empty() && !host_->Yields(*rule_, rule.device)) {
+        step.waits = true;
+        host_->Act(index_, run_, at_, rule);
+      }
+    }
+    if (step.until && inputs_->Evaluate(*step.until) != Truth::kTrue) {
+      if (now < step.deadline) return;
+      std::vector<InterlockCause> causes;
+      inputs_->AddCauses(*step.until, false, &causes);
+      Fail(at_, "not in time: " + (causes.empty() ? rule.until->text : causes[0].ToText(now)));
+    }
+    if (!step.waits && step.info.state == InterlockStepInfo::State::kRunning) {
+      step.info.state = InterlockStepInfo::State::kDone;
+    }
+    ++at_;
+  }
+  if (phase_ == Phase::kSteps) {
+    phase_ = Phase::kVerifying;
+    deadline_ = now + rule_->verify_within;
+  }
+  if (phase_ == Phase::kVerifying || phase_ == Phase::kIncomplete) Verify(now);
+}
+
+void Interlock::Verify(MonoTime now) {
+  const bool safe =
+      verify_ ? inputs_->Evaluate(*verify_) == Truth::kTrue : !AnyWaits() && !AnyFailed();
+  if (safe) {
+    phase_ = Phase::kComplete;
+    events_.push_back(Event::kComplete);
+    return;
+  }
+  if (phase_ == Phase::kIncomplete) return;
+  const bool hopeless = !verify_ && !AnyWaits();
+  if (now < deadline_ && !hopeless) return;
+  phase_ = Phase::kIncomplete;
+  retry_ = now + kRetry;
+  events_.push_back(Event::kIncomplete);
+}
+
+void Interlock::ActionEnded(uint64_t run, size_t step, const absl::Status& status) {
+  if (run != run_) return;
+  steps_[step].waits = false;
+  if (!status.ok()) {
+    Fail(step, std::string(status.message()));
+  } else if (steps_[step].info.state == InterlockStepInfo::State::kRunning && at_ > step) {
+    steps_[step].info.state = InterlockStepInfo::State::kDone;
+  }
+}
+
+void Interlock::Release() {
+  state_ = InterlockState::kClear;
+  phase_ = Phase::kIdle;
+  tripped_.reset();
+  causes_.clear();
+  for (Step& step : steps_) step.info = {.text = std::move(step.info.text)};
+  events_.push_back(Event::kReleased);
+}
+
+absl::Status Interlock::MayAcknowledge(MonoTime now) const {
+  const auto refuse = [&](std::string_view reason, const std::string& text) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, reason,
+                     "interlock " + rule_->id + ": " + text, {{"interlock", rule_->id}});
+  };
+  switch (state_) {
+    case InterlockState::kClear:
+    case InterlockState::kSettling:
+      return refuse("INTERLOCK_NOT_LATCHED",
+                    "is " + std::string(ToString(state_)) + ": there is nothing to acknowledge");
+    case InterlockState::kTripped:
+      return refuse("INTERLOCK_HOLDS",
+                    "its condition still holds: " +
+                        (causes_.empty() ? rule_->when.text : causes_[0].ToText(now)));
+    case InterlockState::kLatched:
+      break;
+  }
+  if (const Level worst = inputs_->WorstLevel(when_); worst != Level::kNormal) {
+    return refuse("LEVEL_NOT_NORMAL", "a level of it is still at " + std::string(ToString(worst)) +
+                                          ", expected normal, with its hysteresis");
+  }
+  if (inputs_->Evaluate(when_) != Truth::kFalse) {
+    return refuse("INTERLOCK_HOLDS", "something that it needs is not known");
+  }
+  if (phase_ == Phase::kSteps || phase_ == Phase::kVerifying) {
+    return refuse("SEQUENCE_UNDER_WAY", "its sequence is under way; wait for its end");
+  }
+  return absl::OkStatus();
+}
+
+void Interlock::Acknowledge() { Release(); }
+
+MonoTime Interlock::next() const {
+  if (!acting()) return kNever;
+  switch (phase_) {
+    case Phase::kSteps:
+      return at_ < steps_.size() && steps_[at_].until ? steps_[at_].deadline : kNever;
+    case Phase::kVerifying:
+      return deadline_;
+    case Phase::kIncomplete:
+      return retry_;
+    case Phase::kIdle:
+    case Phase::kComplete:
+      return kNever;
+  }
+  return kNever;
+}
+
+std::string Interlock::problem() const {
+  std::string text;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].info.problem.empty()) continue;
+    text += (text.empty() ? "step " : "; step ") + std::to_string(i + 1) + ", " +
+            steps_[i].info.text + ": " + steps_[i].info.problem;
+  }
+  if (AnyWaits()) text += text.empty() ? "an action has not ended" : "; an action has not ended";
+  if (!verify_) return text;
+  std::vector<InterlockCause> causes;
+  inputs_->AddCauses(*verify_, false, &causes);
+  for (const InterlockCause& cause : causes) {
+    text += (text.empty() ? "not verified: " : "; not verified: ") + cause.condition + ", found " +
+            cause.found;
+  }
+  return text;
+}
+
+InterlockInfo Interlock::Info() const {
+  InterlockInfo info{.id = rule_->id,
+                     .description = rule_->description,
+                     .condition = rule_->when.text,
+                     .state = state_,
+                     .severity = rule_->severity,
+                     .latching = rule_->latch,
+                     .causes = causes_,
+                     .tripped = tripped_,
+                     .complete = phase_ == Phase::kComplete,
+                     .trips = trips_};
+  for (const Step& step : steps_) info.steps.push_back(step.info);
+  for (const Refusal& refusal : rule_->refuse) {
+    info.refuses.push_back(refusal.device + (refusal.name.empty() ? "" : "/" + refusal.name));
+  }
+  return info;
+}
+
+}  // namespace canhub

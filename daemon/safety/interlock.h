@@ -1,0 +1,111 @@
+// One interlock: when it trips, what it does then, and how it ends.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "daemon/core/interlock_table.h"
+#include "daemon/safety/inputs.h"
+#include "daemon/safety/rules.h"
+
+namespace canhub {
+
+// What an interlock asks of its engine.
+class InterlockHost {
+ public:
+  virtual ~InterlockHost() = default;
+  // A safe action, at once. Its end comes to Interlock::ActionEnded with the same numbers.
+  virtual void Act(size_t interlock, uint64_t run, size_t step, const SafeStep& what) = 0;
+  // Whether another interlock, to which this one yields, has the device now.
+  virtual bool Yields(const InterlockRule& rule, const std::string& device) const = 0;
+};
+
+// States (InterlockState): clear ⇄ settling; clear, settling → tripped; tripped → latched → clear
+// by acknowledgement, or tripped → clear where it does not latch; latched → tripped. Its sequence
+// runs once with each trip, and again every kRetry while it is not known to have worked.
+class Interlock {
+ public:
+  // A sequence that did not do what it should is tried again after this.
+  static constexpr Duration kRetry = std::chrono::seconds(5);
+
+  // `rule`, `inputs` and `host` outlive it.
+  Interlock(size_t index, const InterlockRule* rule, SafetyInputs* inputs, InterlockHost* host);
+  Interlock(Interlock&&) = default;
+
+  // What changed by a look.
+  enum class Event : uint8_t { kTripped, kLatched, kReleased, kIncomplete, kComplete };
+
+  // One look, in three parts: the state; the actions; what became of them. `Look` says whether the
+  // state changed.
+  bool Look(MonoTime now);
+  // Takes the sequence as far as it goes now.
+  void Proceed(MonoTime now);
+  // Before the first look: latched by an earlier run of the daemon.
+  void Restore(const std::string& why, MonoTime now);
+  void ActionEnded(uint64_t run, size_t step, const absl::Status& status);
+  // Requires that MayAcknowledge is OK.
+  void Acknowledge();
+  absl::Status MayAcknowledge(MonoTime now) const;
+  std::vector<Event> TakeEvents() { return std::exchange(events_, {}); }
+
+  const InterlockRule& rule() const { return *rule_; }
+  InterlockState state() const { return state_; }
+  // Commands are refused, others yield to it.
+  bool holds() const { return state_ != InterlockState::kClear; }
+  bool acting() const {
+    return state_ == InterlockState::kTripped || state_ == InterlockState::kLatched;
+  }
+  bool complete() const { return phase_ == Phase::kComplete; }
+  // When Proceed wants to be called next.
+  MonoTime next() const;
+  const std::vector<InterlockCause>& causes() const { return causes_; }
+  std::optional<MonoTime> tripped() const { return tripped_; }
+  // What did not work: "step 2, pcs1/stop: …; not verified: …".
+  std::string problem() const;
+  InterlockInfo Info() const;
+
+ private:
+  enum class Phase : uint8_t { kIdle, kSteps, kVerifying, kComplete, kIncomplete };
+  struct Step {
+    InterlockStepInfo info;
+    std::optional<ConditionNode> until;
+    bool begun = false;
+    bool waits = false;  // for the end of its action
+    MonoTime deadline{};
+  };
+
+  void Trip(MonoTime now);
+  void BeginSequence();
+  void Release();
+  void Verify(MonoTime now);
+  void Fail(size_t step, std::string why);
+  bool AnyFailed() const;
+  bool AnyWaits() const;
+
+  const size_t index_;
+  const InterlockRule* const rule_;
+  SafetyInputs* const inputs_;
+  InterlockHost* const host_;
+  const ConditionNode when_;
+  std::optional<ConditionNode> verify_;
+
+  InterlockState state_ = InterlockState::kClear;
+  bool settled_ = false;  // it was known once, or it had its time
+  std::optional<MonoTime> unknown_since_;
+  std::optional<MonoTime> tripped_;
+  std::vector<InterlockCause> causes_;
+  uint64_t trips_ = 0;
+
+  Phase phase_ = Phase::kIdle;
+  uint64_t run_ = 0;  // of the sequence; reports of earlier ones are late
+  size_t at_ = 0;
+  std::vector<Step> steps_;
+  MonoTime deadline_{};  // of Verify
+  MonoTime retry_{};
+  std::vector<Event> events_;
+};
+
+}  // namespace canhub

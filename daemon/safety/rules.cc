@@ -1,0 +1,63 @@
+#include "daemon/safety/rules.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace canhub {
+
+int64_t SafetyCounts(double value, double resolution) {
+  constexpr double kMost = 9e18;
+  return std::llround(std::clamp(value / resolution, -kMost, kMost));
+}
+
+std::string_view ToString(Comparison comparison) {
+  switch (comparison) {
+    case Comparison::kAtLeast:
+      return ">=";
+    case Comparison::kAtMost:
+      return "<=";
+    case Comparison::kAbove:
+      return ">";
+    case Comparison::kBelow:
+      return "<";
+    case Comparison::kEqual:
+      return "==";
+    case Comparison::kNotEqual:
+      return "!=";
+  }
+  return "";
+}
+
+RuleCondition Negated(const RuleCondition& condition) {
+  RuleCondition negated = condition;
+  switch (condition.kind) {
+    case RuleCondition::Kind::kAny:
+    case RuleCondition::Kind::kAll:
+      negated.kind = condition.kind == RuleCondition::Kind::kAny ? RuleCondition::Kind::kAll
+                                                                 : RuleCondition::Kind::kAny;
+      for (RuleCondition& part : negated.parts) part = Negated(part);
+      break;
+    default:
+      negated.negated = !condition.negated;
+  }
+  return negated;
+}
+
+namespace {
+
+template <typename Rules>
+auto FindIn(const Rules& rules, std::string_view id) {
+  const auto found =
+      std::find_if(rules.begin(), rules.end(), [&](const auto& rule) { return rule.id == id; });
+  return found == rules.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const LevelRule* SafetyRules::FindLevel(std::string_view id) const { return FindIn(levels, id); }
+
+const InterlockRule* SafetyRules::FindInterlock(std::string_view id) const {
+  return FindIn(interlocks, id);
+}
+
+}  // namespace canhub
