@@ -84,6 +84,7 @@ void BuildCommandTree(CLI::App& app, Session& session) {
   AddStuderCommands(app, session);
   AddBatteryCommands(app, session);
   AddAlarmCommands(app, session);
+  AddInterlockCommands(app, session);
   AddLeaseCommands(app, session);
   AddBusCommands(app, session);
   AddSimCommands(app, session);

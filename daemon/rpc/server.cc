@@ -117,6 +117,7 @@ constexpr ServiceEntry kServices[] = {
     {"canhub.v1.BusService", &MakeBusService},
     {"canhub.v1.LeaseService", &MakeLeaseService},
     {"canhub.v1.AlarmService", &MakeAlarmService},
+    {"canhub.v1.InterlockService", &MakeInterlockService},
     {"canhub.v1.HighVoltageService", &MakeHighVoltageService},
     {"canhub.v1.PowerConverterService", &MakePowerConverterService},
     {"canhub.v1.StuderService", &MakeStuderService},

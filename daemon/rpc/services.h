@@ -17,6 +17,7 @@ std::unique_ptr<grpc::Service> MakeItemService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeBusService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeLeaseService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeAlarmService(RpcContext* rpc);
+std::unique_ptr<grpc::Service> MakeInterlockService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeHighVoltageService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakePowerConverterService(RpcContext* rpc);
 std::unique_ptr<grpc::Service> MakeStuderService(RpcContext* rpc);

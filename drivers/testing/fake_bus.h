@@ -53,10 +53,13 @@ class FakeBus final : public CanBus {
     const std::lock_guard lock(mutex_);
     return sent_;
   }
-  std::vector<CanFrame> TakeSent() {
+  std::vector<TxFrame> TakeTransmitted() {
     const std::lock_guard lock(mutex_);
+    return std::exchange(sent_, {});
+  }
+  std::vector<CanFrame> TakeSent() {
     std::vector<CanFrame> frames;
-    for (const TxFrame& tx : std::exchange(sent_, {})) frames.push_back(tx.frame);
+    for (const TxFrame& tx : TakeTransmitted()) frames.push_back(tx.frame);
     return frames;
   }
 

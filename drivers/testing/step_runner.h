@@ -1,7 +1,10 @@
 // Steps any number of Steppables on one virtual clock, deterministically.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -57,11 +60,67 @@ class StepRunner {
     std::atomic<bool> woken = true;
     bool paused = false;
   };
+  // A moment that does not end after so many rounds is a Steppable that asks for "now" for ever.
+  static constexpr int kMaxRoundsPerMoment = 100000;
   MonoTime NextDue() const;
 
   SimulatedClock* const clock_;
   std::vector<std::unique_ptr<Entry>> entries_;
   uint64_t steps_ = 0;
 };
+
+inline void StepRunner::Add(Steppable* step) {
+  Entry* entry = entries_.emplace_back(std::make_unique<Entry>()).get();
+  entry->step = step;
+  step->SetWaker([entry] { entry->woken = true; });
+}
+
+inline void StepRunner::Remove(Steppable* step) {
+  step->SetWaker(nullptr);
+  std::erase_if(entries_, [step](const auto& entry) { return entry->step == step; });
+}
+
+inline void StepRunner::Pause(Steppable* step, bool paused) {
+  for (const auto& entry : entries_) {
+    if (entry->step == step) entry->paused = paused;
+  }
+}
+
+inline void StepRunner::Settle() {
+  const MonoTime now = clock_->Now();
+  for (int round = 0; round < kMaxRoundsPerMoment; ++round) {
+    bool ran = false;
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      Entry& entry = *entries_[i];
+      if (entry.paused || (!entry.woken && entry.next > now)) continue;
+      entry.woken.exchange(false);  // sees what the waker's caller did before
+      entry.next = entry.step->RunUntil(now);
+      ++steps_;
+      ran = true;
+    }
+    if (!ran) return;
+  }
+  std::fprintf(stderr, "StepRunner: still not settled after %d rounds at one moment\n",
+               kMaxRoundsPerMoment);
+  std::abort();
+}
+
+inline MonoTime StepRunner::NextDue() const {
+  MonoTime next = kNever;
+  for (const auto& entry : entries_) {
+    if (!entry->paused) next = std::min(next, entry->next);
+  }
+  return next;
+}
+
+inline void StepRunner::RunUntil(MonoTime until) {
+  Settle();
+  for (MonoTime next = NextDue(); next <= until; next = NextDue()) {
+    clock_->AdvanceTo(next);
+    Settle();
+  }
+  clock_->AdvanceTo(until);
+  Settle();
+}
 
 }  // namespace canhub

@@ -13,6 +13,7 @@ DOCUMENTS = {
     "README.md": "config/demo.yaml",
     "docs/api-by-example.md": "config/demo.yaml",
     "docs/power-converters.md": "config/battery-test.yaml",
+    "docs/interlocks.md": "config/battery-test.yaml",
     "docs/studer.md": "config/solar.yaml",
     "docs/batteries.md": "config/battery.yaml",
 }
