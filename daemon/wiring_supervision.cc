@@ -60,7 +60,8 @@ LabHealth LabObserver::Look() const {
                    .ready = ready_->load()};
   const std::vector<std::string> hung = hub.HungDevices(kHung);
   const MonoTime now = hub.clock().Now();
-  for (DeviceIndex i = 0; i < hub.cache().size(); ++i) {
+  for (const Hub::DeviceView& view : hub.devices()) {
+    const DeviceIndex i = view.index;
     const std::shared_ptr<const DeviceSnapshot> snapshot = hub.cache().Snapshot(i);
     DeviceHealth device{.id = hub.cache().DeviceId(i),
                         .link = snapshot->link(),

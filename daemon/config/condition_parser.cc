@@ -18,6 +18,9 @@ constexpr std::string_view kForm =
     "STALE\", \"level cells is dangerous\", \"alarm bat0/pack.none\", \"bus can0 is bus-off\" or "
     "\"interlock overcharge\"";
 
+// More is no rule that anybody can read.
+constexpr size_t kMostParts = 100;
+
 std::vector<std::string> Words(std::string_view text) {
   std::vector<std::string> words;
   std::string word;
@@ -239,8 +242,9 @@ class LineReader {
 
 std::optional<RuleCondition> ReadParts(Kind kind, const YamlNode& list, std::string_view path,
                                        const RuleNames& names, Problems* problems) {
-  if (list.kind != YamlNode::Kind::kList || list.items.empty()) {
-    problems->Add(list.line, path, list.Describe(), "a list of conditions");
+  if (list.kind != YamlNode::Kind::kList || list.items.empty() || list.items.size() > kMostParts) {
+    problems->Add(list.line, path, list.Describe(),
+                  "a list of conditions, at most " + std::to_string(kMostParts));
     return std::nullopt;
   }
   RuleCondition condition{.kind = kind, .line = list.line};
@@ -306,7 +310,10 @@ const ItemSpec* RuleNames::NeedSpec(std::string_view name, int line, std::string
   }
   if (const ItemSpec* spec = FindSpec(name)) return spec;
   std::vector<std::string> items;
-  for (ItemId i = 0; i < table->size(); ++i) items.push_back(table->Name(i));
+  // Nobody reads more suggestions than are shown, and each takes a while to find.
+  for (ItemId i = 0; i < table->size() && problems->size() < Problems::kMaxShown; ++i) {
+    items.push_back(table->Name(i));
+  }
   problems->Add(
       line, path,
       "the item " + Quote(name.substr(slash + 1)) + Suggestion(name.substr(slash + 1), items),

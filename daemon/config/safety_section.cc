@@ -16,6 +16,8 @@ namespace {
 
 constexpr double kLongestTime = 3600;
 constexpr char kNone[] = "none";
+// Each is compared with each other.
+constexpr size_t kMostRules = 250;
 
 Duration ToDuration(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -337,6 +339,11 @@ void ReadSafety(MapReader& root, Config* config, Problems* problems) {
     if (node == nullptr) return;
     const MapReader map(*node, key, problems);
     if (!map.valid()) return;
+    if (node->entries.size() > kMostRules) {
+      problems->Add(node->line, key, std::to_string(node->entries.size()) + " rules",
+                    "at most " + std::to_string(kMostRules));
+      return;
+    }
     for (const YamlNode::Entry& entry : node->entries) read(entry, names, config, problems);
   };
   each(levels, "levels", ReadLevel);

@@ -221,6 +221,67 @@ TEST_F(GateTest, WithoutARecordNothingIsSent) {
   EXPECT_THAT(lab_.target().commands, IsEmpty());
 }
 
+// Refuses from its n-th question on, and keeps what it was asked.
+class FakeInterlocks final : public InterlockAuthority {
+ public:
+  explicit FakeInterlocks(int refuses_from) : refuses_from_(refuses_from) {}
+  absl::Status MayCommand(const std::string& device_id,
+                          const std::vector<std::string>& names) const override {
+    for (const std::string& name : names) asked.push_back(device_id + "/" + name);
+    return Answer();
+  }
+  absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override {
+    asked.insert(asked.end(), device_ids.begin(), device_ids.end());
+    return Answer();
+  }
+  mutable std::vector<std::string> asked;
+
+ private:
+  absl::Status Answer() const {
+    return ++questions_ < refuses_from_
+               ? absl::OkStatus()
+               : MakeError(absl::StatusCode::kFailedPrecondition, "INTERLOCKED", "tripped");
+  }
+  const int refuses_from_;
+  mutable int questions_ = 0;
+};
+
+TEST_F(GateTest, AnInterlockRefusesACommandByTheNamesOfItsItems) {
+  const FakeInterlocks interlocks(1);
+  lab_.gate->SetInterlocks(&interlocks);
+  EXPECT_EQ(
+      GetErrorInfo(lab_.Refusal(lab_.Write("ch3.Control.voltageSet", Value::Number(10)))).reason,
+      "INTERLOCKED");
+  EXPECT_THAT(interlocks.asked, ElementsAre(lab_.Device(0).config.id + "/ch3.voltage_set"));
+  EXPECT_THAT(lab_.target().commands, SizeIs(0));
+  lab_.gate->SetInterlocks(nullptr);
+  lab_.Submit(lab_.Write("ch3.voltage_set", Value::Number(10)));
+  EXPECT_THAT(lab_.target().commands, SizeIs(1));
+}
+
+TEST_F(GateTest, S02_AnInterlockIsAskedAgainOnceTheCommandCanBeRevoked) {
+  const FakeInterlocks interlocks(2);
+  lab_.gate->SetInterlocks(&interlocks);
+  EXPECT_EQ(GetErrorInfo(lab_.Refusal(lab_.Write("ch3.voltage_set", Value::Number(10)))).reason,
+            "INTERLOCKED");
+  EXPECT_THAT(lab_.target().commands, SizeIs(0));
+  EXPECT_EQ(lab_.gate->UnderWay(lab_.Device(0).config.id), 0);
+}
+
+TEST_F(GateTest, S10_NoInterlockRefusesASafeAction) {
+  const FakeInterlocks interlocks(1);
+  lab_.gate->SetInterlocks(&interlocks);
+  lab_.Submit(lab_.Act("emergency_off"));
+  EXPECT_THAT(lab_.target().commands, SizeIs(1));
+  EXPECT_THAT(interlocks.asked, SizeIs(0));
+}
+
+TEST_F(GateTest, AnInterlockRefusesRawFramesOfItsDevicesBus) {
+  const FakeInterlocks interlocks(1);
+  lab_.gate->SetInterlocks(&interlocks);
+  EXPECT_EQ(GetErrorInfo(lab_.Refusal(lab_.Frame())).reason, "INTERLOCKED");
+}
+
 TEST_F(GateTest, S10_ASafeActionIsNeverRefusedForLeaseRecordMailboxOrDeadline) {
   lab_.audit.set_problem("disk full");
   lab_.target().full = true;

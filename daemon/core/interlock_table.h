@@ -80,8 +80,10 @@ struct LevelInfo {
 };
 
 // Thread-safe. RunUntil is urgent: a safe action waits for it.
-class InterlockTable : public Steppable {
+class InterlockTable : public Steppable, public InterlockAuthority {
  public:
+  // Whether anything is refused at all; costs a load.
+  virtual bool refuses() const = 0;
   virtual SafetyState state() const = 0;
   // In the order of the configuration.
   virtual std::vector<InterlockInfo> List() const = 0;

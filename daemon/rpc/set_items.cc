@@ -81,9 +81,15 @@ absl::Status CheckAll(Hub& hub, const Caller& caller, const std::vector<DeviceWr
     gated.index = view->index;
     gated.config = view->setup->config;
     gated.driver = view->setup->driver;
-    const absl::Status checked =
-        CheckWrites(gated, *hub.cache().Snapshot(view->index), device.writes).status();
-    if (!checked.ok()) return checked;
+    const std::shared_ptr<const DeviceSnapshot> snapshot = hub.cache().Snapshot(view->index);
+    const auto checked = CheckWrites(gated, *snapshot, device.writes);
+    if (!checked.ok()) return checked.status();
+    if (hub.interlocks() != nullptr && hub.interlocks()->refuses()) {
+      std::vector<std::string> names;
+      for (const ItemWrite& write : *checked) names.push_back(snapshot->items().Name(write.item));
+      const absl::Status allowed = hub.interlocks()->MayCommand(device.device_id, names);
+      if (!allowed.ok()) return allowed;
+    }
     const std::optional<LeaseInfo> lease = hub.leases().Covering(device.device_id);
     if (lease && (lease->holder != caller.identity || lease->lease_id != lease_id)) {
       return MakeError(absl::StatusCode::kPermissionDenied, "LEASED_BY_OTHER",

@@ -22,6 +22,7 @@ using absl::StatusCode;
 // Its own items are GOOD for ten ticks: if it hangs, everybody sees that (S03).
 constexpr Duration kGoodFor = 10 * kSafetyTick;
 constexpr size_t kMaxComment = 500;
+constexpr size_t kMaxKept = 500;
 
 constexpr ValueLabel kStateLabels[] = {{0, "init"},      {1, "normal"},   {2, "warning"},
                                        {3, "dangerous"}, {4, "security"}, {5, "precharge"}};
@@ -102,7 +103,7 @@ struct Refused {
   std::vector<Entry> entries;
 };
 
-class Engine final : public InterlockTable, private InterlockAuthority, private InterlockHost {
+class Engine final : public InterlockTable, private InterlockHost {
  public:
   Engine(SafetyRules rules, InterlockDependencies dependencies)
       : rules_(std::move(rules)),
@@ -140,6 +141,7 @@ class Engine final : public InterlockTable, private InterlockAuthority, private 
 
   MonoTime RunUntil(MonoTime now) override;
 
+  bool refuses() const override { return refuses_.load(std::memory_order_acquire); }
   SafetyState state() const override { return state_.load(std::memory_order_acquire); }
   std::vector<InterlockInfo> List() const override {
     const MutexLock lock(&view_mutex_);
@@ -152,16 +154,17 @@ class Engine final : public InterlockTable, private InterlockAuthority, private 
   absl::StatusOr<InterlockInfo> Acknowledge(const Caller& caller, const std::string& id,
                                             const std::string& comment) override;
 
+  // InterlockAuthority, on the threads of callers.
+  absl::Status MayCommand(const std::string& device_id,
+                          const std::vector<std::string>& names) const override;
+  absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override;
+
  private:
   // Any thread.
   void News() {
     if (!news_.exchange(true, std::memory_order_acq_rel)) Wake();
   }
 
-  // InterlockAuthority, on the threads of callers.
-  absl::Status MayCommand(const std::string& device_id,
-                          const std::vector<std::string>& names) const override;
-  absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override;
   absl::Status RefusedBy(const Refused::Entry& entry, const std::string& device_id) const;
 
   // InterlockHost.
@@ -192,6 +195,7 @@ class Engine final : public InterlockTable, private InterlockAuthority, private 
   const std::map<std::string, std::string> bus_of_;
 
   std::atomic<bool> news_{false};
+  std::atomic<bool> refuses_{false};
   std::atomic<SafetyState> state_{SafetyState::kInit};
 
   // Held for a look; never waited for by the gate.
@@ -270,6 +274,7 @@ void Engine::UpdateRefusals() {
     const MutexLock lock(&refused_mutex_);
     refused_ = std::move(refused);
   }
+  refuses_.store(!none, std::memory_order_release);
   gate_->SetInterlocks(none ? nullptr : this);
 }
 
@@ -347,7 +352,8 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
         for (const InterlockCause& cause : interlock.causes()) {
           why += (why.empty() ? "" : "; ") + cause.ToText(now);
         }
-        Latch(rule, why);
+        // Kept for people, who need no book.
+        Latch(rule, Printable(why, kMaxKept));
         alarms_->Raise(
             kSafetyDevice, rule.id,
             rule.severity == Level::kDangerous ? AlarmSeverity::kCritical : AlarmSeverity::kWarning,

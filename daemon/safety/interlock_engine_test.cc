@@ -479,6 +479,12 @@ TEST_F(InterlockTest, IsNoDevice) {
   EXPECT_EQ(hub_->devices().size(), 2u);
   EXPECT_FALSE(hub_->FindDevice("safety").has_value());
   EXPECT_EQ(hub_->RestartDevice("safety").code(), absl::StatusCode::kNotFound);
+  // Who goes through the cache comes by it all the same.
+  const DeviceIndex index = hub_->cache().FindDevice("safety").value();
+  EXPECT_EQ(hub_->Counters(index).commands, 0u);
+  absl::Status refreshed = absl::UnknownError("");
+  hub_->Refresh(index, {0}, kNever, [&](absl::Status status) { refreshed = status; });
+  EXPECT_TRUE(refreshed.ok());
 }
 
 }  // namespace

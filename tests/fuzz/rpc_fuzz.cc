@@ -42,8 +42,8 @@ constexpr char kDevices[] = R"(
 const MethodDescriptor& FindMethod(uint16_t number) {
   static const auto* const methods = [] {
     auto* all = new std::map<uint16_t, const MethodDescriptor*>();  // lives to the end
-    for (const char* name :
-         {"Hub", "Device", "Item", "Bus", "Lease", "Alarm", "HighVoltage", "Simulation"}) {
+    for (const char* name : {"Hub", "Device", "Item", "Bus", "Lease", "Alarm", "Interlock",
+                             "HighVoltage", "Simulation"}) {
       const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
           "canhub.v1." + std::string(name) + "Service");
       Require(service != nullptr, "a service is described", name);

@@ -61,7 +61,56 @@ void CheckDevice(const Config& config, const DeviceEntry& device) {
   }
 }
 
+// What the engine takes for granted.
+void CheckCondition(const Config& config, const RuleCondition& condition) {
+  using Kind = RuleCondition::Kind;
+  const std::string owner = condition.subject.substr(0, condition.subject.find('/'));
+  switch (condition.kind) {
+    case Kind::kAny:
+    case Kind::kAll:
+      Require(!condition.parts.empty(), "a group has parts");
+      for (const RuleCondition& part : condition.parts) CheckCondition(config, part);
+      break;
+    case Kind::kValue:
+    case Kind::kQuality:
+      Require(config.FindDevice(owner) != nullptr, "a condition's device is there", owner);
+      break;
+    case Kind::kLevel:
+      Require(config.safety.FindLevel(owner) != nullptr, "a condition's level is there", owner);
+      break;
+    case Kind::kBus:
+      Require(config.FindBus(owner) != nullptr, "a condition's bus is there", owner);
+      break;
+    case Kind::kInterlock:
+      Require(config.safety.FindInterlock(owner) != nullptr, "an interlock is there", owner);
+      break;
+    case Kind::kAlarm:
+      Require(config.FindDevice(owner) != nullptr || config.FindBus(owner) != nullptr,
+              "an alarm's owner is there", owner);
+      break;
+  }
+}
+
+void CheckSafety(const Config& config) {
+  for (const LevelRule& rule : config.safety.levels) {
+    Require(CheckOrder(rule.limits).ok(), "bounds are in order", rule.id);
+    Require(rule.count >= 1 && rule.bounds.samples_to_warning >= 1 &&
+                rule.bounds.samples_to_dangerous >= 1 && rule.resolution > 0,
+            "a level can be watched", rule.id);
+  }
+  for (const InterlockRule& rule : config.safety.interlocks) {
+    CheckCondition(config, rule.when);
+    if (rule.verify) CheckCondition(config, *rule.verify);
+    for (const SafeStep& step : rule.steps) {
+      if (step.until) CheckCondition(config, *step.until);
+      Require(step.device.empty() || config.FindDevice(step.device) != nullptr,
+              "a step's device is there", step.device);
+    }
+  }
+}
+
 void CheckConfig(const Config& config) {
+  CheckSafety(config);
   std::set<std::string> ids;
   for (const BusConfig& bus : config.buses) {
     Require(ids.insert(bus.id).second, "ids are unique", bus.id);

@@ -11,6 +11,7 @@
 #include "daemon/config/loader.h"
 #include "daemon/lab_stepper.h"
 #include "daemon/wiring_replay.h"
+#include "daemon/wiring_supervision.h"
 #include "drivers/all_drivers.h"
 #include "tests/integration/rpc_lab.h"
 
@@ -95,6 +96,13 @@ TEST_F(BatteryTestLab, TheConvertersCurrentFlowsThroughThePack) {
   EXPECT_NEAR(Number("pcs1/dc_current"), -50, 1);
   EXPECT_NEAR(Number("bat0/pack.current_mean"), -50, 1);
   EXPECT_NEAR(Number("pcs1/dc_voltage"), Number("bat0/pack.voltage"), 3);
+}
+
+TEST_F(BatteryTestLab, TheSupervisorSeesItsDevicesAndNoOther) {
+  stepper_->RunFor(seconds(5));
+  const LabObserver observer(lab_.get(), seconds(1));
+  ASSERT_EQ(observer.Look().devices.size(), 2u);
+  EXPECT_EQ(observer.Look().devices[1].id, "bat0");
 }
 
 TEST_F(BatteryTestLab, OverchargingACellStopsTheConverterByItself) {
@@ -223,6 +231,8 @@ TEST_F(BatteryTestLab, AReplayRefusesWhatIsNoLog) {
 // ---------------------------------------------------------------- the service
 
 constexpr char kServed[] = R"(
+  hv0: {driver: iseg, bus: lab, address: 0, simulate: true, sim_model: E16C1}
+  hv1: {driver: iseg, bus: lab, address: 1, simulate: true, sim_model: E16C1}
   pcs1: {driver: ystech-pcs, bus: lab, address: 0x01, simulate: true, sim_noise: 0}
 levels:
   volts: {items: pcs1/dc_voltage, warning_high: 450 V, dangerous_high: 500 V, hysteresis: 5 V}
@@ -231,7 +241,7 @@ interlocks:
     description: the battery is above what its cells bear
     when: level volts is dangerous
     do: [pcs1/stop]
-    refuse: [pcs1]
+    refuse: [pcs1, hv1/ch0.voltage_set]
 )";
 
 class InterlockServiceTest : public testing::Test {
@@ -346,7 +356,33 @@ TEST_F(InterlockServiceTest, ItsItemsAreReadLikeAllOthersAndItIsNoDevice) {
   EXPECT_TRUE(
       lab_.Rpc(lab_.devices->async(), &Devices::ListDevices, v1::ListDevicesRequest(), &devices)
           .ok());
-  EXPECT_EQ(devices.devices_size(), 1);
+  EXPECT_EQ(devices.devices_size(), 3);
+}
+
+TEST_F(InterlockServiceTest, S08_OneRefusedWriteAmongManySendsNone) {
+  using Items = v1::ItemService::StubInterface::async_interface;
+  const auto set = [&](double volts) {
+    v1::SetItemsRequest request;
+    for (const char* item : {"hv0/ch0.voltage_set", "hv1/ch0.voltage_set"}) {
+      v1::ItemWrite* write = request.add_writes();
+      write->set_name(item);
+      write->mutable_value()->set_number(volts);
+    }
+    v1::SetItemsResponse response;
+    return lab_.Rpc(lab_.items->async(), &Items::SetItems, request, &response);
+  };
+  const auto read = [&](const std::string& device) {
+    const auto index = lab_.hub().cache().FindDevice(device).value();
+    const auto snapshot = lab_.hub().cache().Snapshot(index);
+    return snapshot->Read(snapshot->items().Find("ch0.voltage_set").value()).value.AsNumber();
+  };
+  ASSERT_TRUE(set(50).ok());
+  SetBattery(510);
+  const grpc::Status refused = set(70);
+  EXPECT_EQ(refused.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(InfoOf(refused).reason(), "INTERLOCKED");
+  lab_.RunFor(seconds(2));
+  EXPECT_EQ(read("hv0"), 50);
 }
 
 }  // namespace

@@ -133,8 +133,8 @@ TEST_F(StandardServicesTest, TheDaemonAndItsServicesServeFromTheStart) {
   EXPECT_EQ(Check(""), kServing);
   for (const char* service :
        {"HubService", "DeviceService", "ItemService", "BusService", "LeaseService", "AlarmService",
-        "HighVoltageService", "PowerConverterService", "StuderService", "BatteryService",
-        "SimulationService"}) {
+        "InterlockService", "HighVoltageService", "PowerConverterService", "StuderService",
+        "BatteryService", "SimulationService"}) {
     EXPECT_EQ(Check(std::string("canhub.v1.") + service), kServing) << service;
   }
   EXPECT_EQ(Check("hv9"), 0u);
@@ -176,9 +176,9 @@ TEST_F(StandardServicesTest, ReflectionListsAllServices) {
   for (const char* service :
        {"canhub.v1.HubService", "canhub.v1.DeviceService", "canhub.v1.ItemService",
         "canhub.v1.BusService", "canhub.v1.LeaseService", "canhub.v1.AlarmService",
-        "canhub.v1.HighVoltageService", "canhub.v1.PowerConverterService",
-        "canhub.v1.StuderService", "canhub.v1.BatteryService", "canhub.v1.SimulationService",
-        "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"}) {
+        "canhub.v1.InterlockService", "canhub.v1.HighVoltageService",
+        "canhub.v1.PowerConverterService", "canhub.v1.StuderService", "canhub.v1.BatteryService",
+        "canhub.v1.SimulationService", "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"}) {
     EXPECT_THAT(listed, HasSubstr("\"" + std::string(service) + "\""));
   }
 }

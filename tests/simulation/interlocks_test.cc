@@ -72,9 +72,6 @@ class InterlockLab {
     lab_ = Lab::Create(config_,
                        {.clock = &clock_, .audit = &audit_, .alarm_store = &alarms_, .seed = seed})
                .value();
-    const PlannedDevice pcs{.id = "pcs1", .bus = "battery", .address = 0xFA};
-    stop_ = YstechPcsFamily().FrameOf(ActionCall{"stop", {}}, pcs).value();
-    start_ = YstechPcsFamily().FrameOf(ActionCall{"start", {}}, pcs).value();
     judge_ = lab_->line("modules")->CreateNode("judge");
     judge_->AddTap(&tap_);
     lab_->line("battery")->SetFaultHook([this](const CanFrame& frame, std::string_view sender) {
@@ -154,14 +151,18 @@ class InterlockLab {
     expected_ = clock_.Now();
   }
 
+  static bool Does(const char* action, const CanFrame& frame) {
+    const PlannedDevice pcs{.id = "pcs1", .bus = "battery", .address = 0xFA};
+    return YstechPcsFamily().Allows(ActionCall{action, {}}, pcs, frame) > 0;
+  }
   LineFault OnBattery(const CanFrame& frame, std::string_view sender) {
     if (!sender.ends_with(kDaemonNode)) return {};
-    if (frame == stop_) {
+    if (Does("stop", frame)) {
       expected_.reset();
       hang_expected_.reset();
       if (Holds()) held_ = true;
     }
-    if (frame == start_) {
+    if (Does("start", frame)) {
       ++outcome_.starts;
       if (held_) Fail("a start although the interlock was not acknowledged");
     }
@@ -283,7 +284,6 @@ class InterlockLab {
   MemoryAlarms alarms_;
   Config config_;
   std::unique_ptr<Lab> lab_;
-  CanFrame stop_, start_;
   std::shared_ptr<CanBus> judge_;
   Tap tap_{this};
   std::unique_ptr<LabStepper> stepper_;
