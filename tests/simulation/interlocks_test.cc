@@ -235,8 +235,8 @@ class InterlockLab {
   void Happen() {
     static const std::vector<double> kVolts = {4.25, 4.2, 4.19, 4.75, 2.7, 2.71, 2.2, 3.9};
     const double at = random_.Unit();
-    if (at < 0.18) return Inject("force", SomeCell(random_.Pick(kVolts)));
-    if (at < 0.40) {
+    if (at < 0.12) return Inject("force", SomeCell(random_.Pick(kVolts)));
+    if (at < 0.34) {
       lab_->simulator("bat0")->ClearFaults("").status().IgnoreError();
       return;
     }
@@ -251,17 +251,16 @@ class InterlockLab {
                                  {"current_setpoint", Value::Number(random_.Between(-80, 80))}});
     }
     if (at < 0.82) return Submit("start");
-    if (at < 0.84) return Inject("heat", {{"module", Value::Integer(1)}});
-    if (at < 0.87) return Inject("silence", {{"module", Value::Integer(2)}});
-    if (at < 0.92) {
+    if (at < 0.85) return Inject("silence", {{"module", Value::Integer(2)}});
+    if (at < 0.90) {
       const std::string id = random_.Chance(0.7) ? "bat0" : "pcs1";
       return SetHangs(id, !hangs_[id]);
     }
-    if (at < 0.94) {
+    if (at < 0.92) {
       const std::string bus = random_.Chance(0.5) ? "battery" : "modules";
       return SetAway(bus, !away_[bus]);
     }
-    if (at < 0.96) {
+    if (at < 0.94) {
       lose_ = random_.Chance(0.5) ? 0 : random_.Between(0.0, 0.3);
       return;
     }

@@ -32,7 +32,7 @@ def test_a_high_cell_stops_the_converter_until_somebody_acknowledges(start):
     assert "its condition still holds" in daemon.ctl("interlock", "ack", "battery_danger", check=False).stderr
     daemon.ctl("sim", "clear", "bat0")
     wait_for("the end of the condition", lambda: state(daemon) == "LATCHED")
-    assert "clear" in daemon.ctl("interlock", "ack", "battery_danger", "--comment", "measured by hand").stdout
+    assert "now CLEAR" in daemon.ctl("interlock", "ack", "battery_danger", "--comment", "measured by hand").stdout
     daemon.ctl("pcs", "enable", "pcs1")
     # Who let go of it, and why, is on record.
     assert "battery_danger acknowledged: measured by hand" in daemon.ctl("audit").stdout
