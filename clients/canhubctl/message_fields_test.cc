@@ -2,6 +2,7 @@
 #include "clients/canhubctl/message_fields.h"
 
 #include "canhub/v1/power_converter_service.pb.h"
+#include "clients/canhubctl/commands.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
