@@ -369,7 +369,8 @@ void UnitDriver::PollNext() {
     return context_.state.SetPolled(true);
   }
   const Entry& entry = *polled_[next_poll_++];
-  last_poll_ = context_.clock.Now();
+  // One that came late, because of others' turns or a late wake-up, is made up for by the next.
+  last_poll_ = std::max(last_poll_ + poll_spacing_, context_.clock.Now() - poll_spacing_);
   AskFor(entry, Part::kFlash, Rank::kPoll, 1,
          [this, &entry](const Outcome& outcome) { Polled(entry, outcome); });
 }

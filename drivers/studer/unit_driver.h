@@ -92,7 +92,7 @@ class UnitDriver final : public Driver {
   uint64_t rounds_ = 0;
   size_t next_poll_ = 0;
   MonoTime round_started_{};
-  MonoTime last_poll_{};
+  MonoTime last_poll_{};  // when it was due
   std::vector<std::weak_ptr<FreshRead>> reads_;
   uint64_t life_ = 0;  // rises when the unit is lost or the bus goes: older answers are nobody's
 };

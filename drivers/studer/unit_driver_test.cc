@@ -237,6 +237,27 @@ TEST(UnitDriver, AUnitThatDeniesEverythingForAWhileIsStillAsked) {
   EXPECT_EQ(t.h.state.Read("3021").quality, Quality::kGood);
 }
 
+TEST(UnitDriver, ALatePollIsMadeUpForByTheNext) {
+  TestUnit t({{"poll", Value::Number(0.05)}}, {{"sim_answer_delay", Value::Number(0)}});
+  t.h.bus_info = {.id = "can0", .bitrate = 125000, .poll_share = 0.1};
+  t.MakeDriver();
+  t.StartPolled();
+  // 260 bits of 125 kbit/s, a tenth of the time: a question each 20.8 ms, 192 in 4 s. Each other
+  // one is answered after 30 ms, when the next is due already.
+  size_t asked = 0;
+  for (int i = 0; i < 4000; ++i) {
+    t.h.Advance(1ms);
+    if (t.line.TakeRequests().empty()) continue;
+    if (++asked % 2 == 0) {
+      ASSERT_TRUE(t.simulator.ClearFaults("").ok());
+    } else {
+      ASSERT_TRUE(t.Fault("delay", {{"milliseconds", Value::Integer(30)}}).ok());
+    }
+  }
+  EXPECT_GE(asked, 180u);
+  EXPECT_LE(asked, 193u);
+}
+
 struct Foreign {
   const char* fault;
   const char* reason;
