@@ -79,8 +79,8 @@ std::unique_ptr<Server> StartFloor(const Settings& settings, double paced_hz) {
 }
 
 std::string Lab::WriteConfig(const std::string& folder, const LabShape& shape) {
-  const std::string file = folder + "/lab.yaml";
-  std::ofstream out(file);
+  std::ofstream out(folder + "/lab.yaml");
+  std::string first_line;
   out << "listen: [\"unix:canhub.sock\", \"127.0.0.1:0\"]\n"
          "state_directory: state\n"
          "log: {level: warning}\n"
@@ -89,8 +89,15 @@ std::string Lab::WriteConfig(const std::string& folder, const LabShape& shape) {
          "buses:\n";
   const int lines = std::max(1, (shape.devices + kDevicesPerLine - 1) / kDevicesPerLine);
   for (int i = 0; i < lines; ++i) {
-    out << "  line" << i << ": {type: socketcand, address: \"127.0.0.1:" << FreePort()
-        << "\", interface: line" << i << ", bitrate: 1000000}\n";
+    const std::string address = "127.0.0.1:" + std::to_string(FreePort());
+    if (i == 0) first_line = address;
+    out << "  line" << i << ": {type: socketcand, address: \"" << address << "\", interface: line"
+        << i << ", bitrate: " << shape.bitrate
+        << (shape.own_devices.empty() ? "" : ", max_load: 80 %") << "}\n";
+  }
+  if (!shape.own_devices.empty()) {
+    out << "devices:\n" << shape.own_devices;
+    return first_line;
   }
   out << (shape.devices == 0 ? "devices: {}\n" : "devices:\n");
   for (int i = 0; i < shape.devices; ++i) {
@@ -99,7 +106,7 @@ std::string Lab::WriteConfig(const std::string& folder, const LabShape& shape) {
         << ", slow_poll: " << shape.slow_poll << ", verify_poll: " << shape.verify_poll
         << ", read_timeout: 2 s, multiple_timeout: 5 s}\n";
   }
-  return file;
+  return first_line;
 }
 
 std::vector<std::string> Lab::Command(const Settings& settings, const std::string& folder) {
@@ -108,7 +115,7 @@ std::vector<std::string> Lab::Command(const Settings& settings, const std::strin
 
 Lab::Lab(const Settings& settings, const LabShape& shape) {
   const std::string folder = FreshFolder(settings, "lab");
-  WriteConfig(folder, shape);
+  line_address_ = WriteConfig(folder, shape);
   if (shape.with_devices_process) {
     // On the client's core and behind the client.
     std::vector<std::string> command = {settings.bin + "/canhub-bench-line", "--config",

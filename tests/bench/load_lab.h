@@ -42,6 +42,9 @@ struct LabShape {
   std::string poll = "30 s", slow_poll = "5 min", verify_poll = "1 h";
   bool with_devices_process = true;  // false: the lines stay unplugged
   bool slow_wire = false;            // see slow_wire.h
+  // Instead of modules, on one line of this bit rate: what stands below `devices:`.
+  std::string own_devices;
+  int bitrate = 1'000'000;
 };
 // The real canhubd on the lines of a canhub-bench-line, with a state directory on the disk.
 class Lab {
@@ -50,11 +53,15 @@ class Lab {
   // Until every device was polled; false after `seconds`.
   bool WaitReady(int seconds);
   Server& daemon() { return *daemon_; }
+  // Where its first line is served over socketcand: "127.0.0.1:40000".
+  const std::string& line_address() const { return line_address_; }
   // For a start of one's own (`startup`): what is started, and what it listens on.
   static std::vector<std::string> Command(const Settings& settings, const std::string& folder);
+  // Returns the address of its first line.
   static std::string WriteConfig(const std::string& folder, const LabShape& shape);
 
  private:
+  std::string line_address_;
   std::unique_ptr<Child> line_;
   std::unique_ptr<Server> daemon_;
 };

@@ -25,6 +25,8 @@ void RunScale(const Settings& settings, Report* report);
 void RunBeatCost(const Settings& settings, Report* report);
 // G13: heartbeats under load, beside bare threads.
 void RunJitter(const Settings& settings, Report* report);
+// G19: questions to units behind an Xcom-CAN, beside a bare client's.
+void RunStuder(const Settings& settings, Report* report);
 // G14: growth over time.
 void RunSoak(const Settings& settings, Report* report);
 
