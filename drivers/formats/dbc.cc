@@ -12,9 +12,6 @@
 namespace canhub::dbc {
 namespace {
 
-// Whole numbers up to here are exact in a double.
-constexpr double kExact = 9007199254740992.0;
-
 double FromHalf(uint16_t half) {
   const int exponent = half >> 10 & 31;
   const int mantissa = half & 1023;

@@ -190,7 +190,9 @@ void Joiner::SelectBy(MessagePart part, size_t child, size_t selector,
 }
 
 void Joiner::JoinPages(MessagePart part) {
-  auto& [text, message] = part;
+  // No structured binding: lambdas cannot capture one in every C++20 compiler.
+  auto& text = part.text;
+  auto& message = part.message;
   std::vector<size_t> selectors;
   bool any_pages = false;
   const auto pages_of = [&](const Signal& signal) {
