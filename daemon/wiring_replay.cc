@@ -44,8 +44,9 @@ class Recorder final : public AuditLog, public AlarmStore {
   std::string problem() const override { return ""; }
   absl::StatusOr<AuditPage> Query(const AuditQuery&) override { return AuditPage(); }
 
-  absl::Status Save(const AlarmRecord& alarm) override {
-    if (alarm.active == active_.contains(alarm.id())) return absl::OkStatus();
+  // When it changes, not when it would be on a disk.
+  void ShowAlarm(const AlarmRecord& alarm) {
+    if (alarm.active == active_.contains(alarm.id())) return;
     if (alarm.active) {
       active_.insert(alarm.id());
     } else {
@@ -53,8 +54,9 @@ class Recorder final : public AuditLog, public AlarmStore {
     }
     shown_.erase("alarm " + alarm.id() + (alarm.active ? " is over" : ": " + alarm.text));
     Show("alarm", alarm.id() + (alarm.active ? ": " + alarm.text : " is over"));
-    return absl::OkStatus();
   }
+
+  absl::Status Save(const AlarmRecord&) override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override { return std::vector<AlarmRecord>(); }
 
  private:
@@ -107,6 +109,7 @@ class Replay {
     absl::StatusOr<std::unique_ptr<Lab>> made = Lab::Create(config_, std::move(lab));
     if (!made.ok()) return made.status();
     lab_ = *std::move(made);
+    alarms_ = lab_->hub().alarms().Watch("", [] {});
     stepper_ = std::make_unique<LabStepper>(lab_.get(), &clock_);
     return absl::OkStatus();
   }
@@ -170,6 +173,7 @@ class Replay {
 
   void ShowNews() {
     ShowState();
+    for (const AlarmRecord& alarm : alarms_->Drain().alarms) recorder_.ShowAlarm(alarm);
     for (const auto& [id, bus] : buses_) {
       for (const TxFrame& tx : bus->TakeTransmitted()) {
         if (tx.urgency == Urgency::kSafe) recorder_.Show("frame", id + " " + FormatFrame(tx.frame));
@@ -184,6 +188,7 @@ class Replay {
   Recorder recorder_;
   std::map<std::string, std::shared_ptr<FakeBus>> buses_;
   std::unique_ptr<Lab> lab_;
+  std::unique_ptr<AlarmWatch> alarms_;
   std::unique_ptr<LabStepper> stepper_;
   std::optional<WallTime> first_;
   std::optional<SafetyState> state_;

@@ -52,6 +52,7 @@ std::optional<uint32_t> MaskOf(const Values& values, std::string_view name) {
 template <typename Values>
 std::vector<std::string> NamesOf(const Values& values) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const auto value : values) names.emplace_back(ToString(value));
   return names;
 }

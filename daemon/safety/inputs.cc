@@ -75,6 +75,7 @@ void LevelWatch::Update(const std::vector<const WatchedDevice*>& devices, const 
   cache_ = &cache;
   now_ = now;
   std::vector<std::pair<size_t, uint64_t>> generations;
+  generations.reserve(devices.size());
   for (const WatchedDevice* device : devices) {
     generations.emplace_back(device->index, device->snapshot->generation());
   }

@@ -98,11 +98,11 @@ void Interlock::BeginSequence() {
   }
 }
 
-void Interlock::Fail(size_t step, std::string why) {
+void Interlock::Fail(size_t step, const std::string& why) {
   InterlockStepInfo& info = steps_[step].info;
   info.state = InterlockStepInfo::State::kFailed;
   if (!info.problem.empty()) info.problem += "; ";
-  info.problem += std::move(why);
+  info.problem += why;
 }
 
 bool Interlock::AnyFailed() const {

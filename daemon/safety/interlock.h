@@ -81,7 +81,7 @@ class Interlock {
   void BeginSequence();
   void Release();
   void Verify(MonoTime now);
-  void Fail(size_t step, std::string why);
+  void Fail(size_t step, const std::string& why);
   bool AnyFailed() const;
   bool AnyWaits() const;
 

@@ -178,8 +178,9 @@ bool CanHold(const Conjunct& conjunct, const SafetyRules& rules, const SpecLooku
         flag("interlock " + subject);
         break;
       case Kind::kLevel: {
-        const auto side = std::to_string(static_cast<int>(condition->side));
-        Domain& domain = domains["level " + subject + side];
+        std::string key = std::to_string(static_cast<int>(condition->side));
+        key.append(" level ").append(subject);
+        Domain& domain = domains[key];
         const auto level = static_cast<int64_t>(condition->level);
         domain.Narrow(holds ? Comparison::kAtLeast : Comparison::kBelow, level);
         const LevelRule* rule = rules.FindLevel(subject);
@@ -268,26 +269,25 @@ std::vector<RuleProblem> CheckLevel(const LevelRule& rule,
   const std::optional<int64_t> low = bounds.warning_low ? bounds.warning_low : bounds.dangerous_low;
   const std::optional<int64_t> high =
       bounds.warning_high ? bounds.warning_high : bounds.dangerous_high;
-  const std::optional<int64_t> low_released =
-      low ? std::optional(bounds.release_low.value_or(*low + bounds.hysteresis)) : std::nullopt;
-  const std::optional<int64_t> high_released =
-      high ? std::optional(bounds.release_high.value_or(*high - bounds.hysteresis)) : std::nullopt;
-  if (low && *low_released < *low) {
+  const int64_t low_released =
+      low ? bounds.release_low.value_or(*low + bounds.hysteresis) : int64_t{0};
+  const int64_t high_released =
+      high ? bounds.release_high.value_or(*high - bounds.hysteresis) : int64_t{0};
+  if (low && low_released < *low) {
     problems.push_back({rule.line, path + ".release_low", "a value below the bound",
                         "one at or above it, within the normal range"});
   }
-  if (high && *high_released > *high) {
+  if (high && high_released > *high) {
     problems.push_back({rule.line, path + ".release_high", "a value above the bound",
                         "one at or below it, within the normal range"});
   }
-  if (low_released && high_released && *low_released > *high_released) {
-    problems.push_back(
-        {rule.line, path + ".hysteresis",
-         "no value that is normal again: too low is released at " +
-             Number(static_cast<double>(*low_released) * rule.resolution, rule.unit) +
-             ", too high at " +
-             Number(static_cast<double>(*high_released) * rule.resolution, rule.unit),
-         "room between the two"});
+  if (low && high && low_released > high_released) {
+    problems.push_back({rule.line, path + ".hysteresis",
+                        "no value that is normal again: too low is released at " +
+                            Number(static_cast<double>(low_released) * rule.resolution, rule.unit) +
+                            ", too high at " +
+                            Number(static_cast<double>(high_released) * rule.resolution, rule.unit),
+                        "room between the two"});
   }
   return problems;
 }
@@ -327,10 +327,12 @@ std::vector<RuleProblem> CheckInterlocks(const SafetyRules& rules, const SpecLoo
       for (const auto& [device, own] : actions) {
         const auto found = others.find(device);
         if (found == others.end() || found->second == own) continue;
-        problems.push_back({rule.line, path + ".do",
-                            device + "/" + own.front() + ", where interlocks." + other.id +
-                                " (line " + std::to_string(other.line) + ") does " + device + "/" +
-                                found->second.front() + ": the two fight when both trip",
+        std::string text = device;
+        text.append("/").append(own.front()).append(", where interlocks.").append(other.id);
+        text.append(" (line ").append(std::to_string(other.line)).append(") does ");
+        text.append(device).append("/").append(found->second.front());
+        text.append(": the two fight when both trip");
+        problems.push_back({rule.line, path + ".do", std::move(text),
                             "the same actions, or yields_to in one of them"});
       }
     }

@@ -6,7 +6,8 @@
 namespace canhub {
 
 int64_t SafetyCounts(double value, double resolution) {
-  constexpr double kMost = 9e18;
+  // Two of them can be added.
+  constexpr double kMost = 4e18;
   return std::llround(std::clamp(value / resolution, -kMost, kMost));
 }
 

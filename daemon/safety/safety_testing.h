@@ -108,6 +108,31 @@ class MemoryValues final : public DeviceValueStore {
   std::map<std::string, DeviceValue> values_;
 };
 
+// hv0 at 1 and hv1 at 2, on this bus.
+inline std::unique_ptr<Hub> MakeHub(const Clock* clock, CanBus* line, AuditLog* audit,
+                                    AlarmStore* alarm_store, DeviceValueStore* values,
+                                    SafetyRules rules) {
+  BusSetup bus{.id = "can0", .bitrate = 125000};
+  bus.bus = std::shared_ptr<CanBus>(line, [](CanBus*) {});
+  std::vector<DeviceSetup> devices;
+  for (int i = 0; i < 2; ++i) {
+    DeviceSetup& device = devices.emplace_back();
+    const std::string id = "hv" + std::to_string(i);
+    fake::FreshControl(id);
+    device.config = fake::Config(id, i + 1);
+    device.driver = &fake::Info();
+    device.bus_id = "can0";
+    device.on_lease_lost = device.on_shutdown = "hold";
+  }
+  HubOptions options;
+  options.device_values = values;
+  options.interlocks = [rules = std::move(rules)](InterlockDependencies dependencies) {
+    return MakeInterlockEngine(rules, std::move(dependencies));
+  };
+  return Hub::Create(clock, audit, alarm_store, std::move(options), {bus}, std::move(devices))
+      .value();
+}
+
 inline const Caller kEngineer{"unix:uid=1000(alice)", Role::kEngineer};
 
 class SafetyTest : public ::testing::Test {
@@ -115,26 +140,7 @@ class SafetyTest : public ::testing::Test {
   // A daemon with these rules; another one after the first, if there was one.
   void Start(SafetyRules rules) {
     Stop();
-    BusSetup bus{.id = "can0", .bitrate = 125000};
-    bus.bus = std::shared_ptr<CanBus>(&bus_, [](CanBus*) {});
-    std::vector<DeviceSetup> devices;
-    for (int i = 0; i < 2; ++i) {
-      DeviceSetup& device = devices.emplace_back();
-      const std::string id = "hv" + std::to_string(i);
-      fake::FreshControl(id);
-      device.config = fake::Config(id, i + 1);
-      device.driver = &fake::Info();
-      device.bus_id = "can0";
-      device.on_lease_lost = device.on_shutdown = "hold";
-    }
-    HubOptions options;
-    options.device_values = &values_;
-    options.interlocks = [rules = std::move(rules)](InterlockDependencies dependencies) {
-      return MakeInterlockEngine(rules, std::move(dependencies));
-    };
-    hub_ =
-        Hub::Create(&clock_, &audit_, &alarm_store_, std::move(options), {bus}, std::move(devices))
-            .value();
+    hub_ = MakeHub(&clock_, &bus_, &audit_, &alarm_store_, &values_, std::move(rules));
     runner_ = std::make_unique<StepRunner>(&clock_);
     for (Steppable* step : hub_->Steppables()) runner_->Add(step);
     runner_->Settle();
