@@ -18,7 +18,7 @@ namespace {
 using v1::InterlockService;
 
 std::string StateText(const Output& output, v1::InterlockState state) {
-  const std::string name = ShortName(v1::InterlockState_Name(state), "INTERLOCK_STATE_");
+  std::string name = ShortName(v1::InterlockState_Name(state), "INTERLOCK_STATE_");
   switch (state) {
     case v1::INTERLOCK_STATE_TRIPPED:
     case v1::INTERLOCK_STATE_LATCHED:
