@@ -274,12 +274,13 @@ std::span<const ItemRow> ItemRows() { return AllRows().rows; }
 std::span<const size_t> RowsOf(Pf pf) { return AllRows().by_pf[static_cast<size_t>(pf)]; }
 
 const std::shared_ptr<const ItemTable>& Items() {
-  static const auto* const table = [] {
-    auto* specs = new std::vector<ItemSpec>;  // lives to the end
-    for (const ItemRow& row : ItemRows()) specs->push_back(row.spec);
-    return new std::shared_ptr<const ItemTable>(
-        std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = *specs}}));
+  static const auto* const specs = [] {
+    auto* const all = new std::vector<ItemSpec>;
+    for (const ItemRow& row : ItemRows()) all->push_back(row.spec);
+    return all;
   }();
+  static const auto* const table = new std::shared_ptr<const ItemTable>(
+      std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = *specs}}));
   return *table;
 }
 
