@@ -115,9 +115,11 @@ void RunGroup(Hub& hub, GroupCommands commands, Done done) {
               if (group == nullptr) {
                 return done(OfDevice(results[0].receipt.device_id, results[0].status));
               }
+              // Refused by the gate, for whatever reason, or by the device.
               const bool untouched =
-                  std::all_of(results.begin(), results.end(),
-                              [](const CommandResult& result) { return IsRefusal(result.status); });
+                  std::all_of(results.begin(), results.end(), [](const CommandResult& result) {
+                    return result.receipt.accepted == MonoTime{} || IsRefusal(result.status);
+                  });
               if (!make_safe || untouched || group->on_failure == kHoldAction) {
                 return done(Failure(*group, results, ""));
               }

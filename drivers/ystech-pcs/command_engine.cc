@@ -160,9 +160,20 @@ void CommandEngine::OnStatus() {
 
 void CommandEngine::Next() {
   if (job_->steps.empty()) return Succeed();
+  if (absl::Status status = RequireTime(); !status.ok()) return Fail(status);
   const std::function<void()> step = std::move(job_->steps.front());
   job_->steps.pop_front();
   step();
+}
+
+// The bus would not send it any more, either, but this says so at once (S02).
+absl::Status CommandEngine::RequireTime() const {
+  if (job_->safe || job_->guard->MaySend(parts_.clock.Now())) return absl::OkStatus();
+  if (job_->guard->revoked()) {
+    return Error(StatusCode::kAborted, "COMMAND_REVOKED", "the command was withdrawn");
+  }
+  return Error(StatusCode::kDeadlineExceeded, "DEADLINE_PASSED",
+               "the deadline passed before the command was done");
 }
 
 void CommandEngine::ThenCheck(std::function<absl::Status()> check) {
@@ -194,6 +205,7 @@ void CommandEngine::ThenRead(ReadRequest read) {
 void CommandEngine::ThenSet(MakeFrame make, Pf reply, int selector, std::string what, bool last) {
   Then([this, make = std::move(make), reply, selector, what = std::move(what), last] {
     const auto send = [this, make, reply, selector, what, last] {
+      if (absl::Status status = RequireTime(); !status.ok()) return Fail(status);
       const absl::StatusOr<CanFrame> frame = make();
       if (!frame.ok()) return Fail(Annotate(frame.status(), parts_.config.id + ": "));
       Ask({.frame = *frame,

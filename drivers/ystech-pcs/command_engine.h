@@ -117,6 +117,7 @@ class CommandEngine {
   void ThenWatch(std::function<bool()> watching, Duration limit,
                  std::function<absl::Status()> too_late);
 
+  absl::Status RequireTime() const;
   void Next();
   void Release();
   void OnWire(const std::string& what, bool last, MonoTime time);

@@ -436,6 +436,40 @@ TEST_F(PcsCommand, S02_ACommandThatWasCancelledSendsNothingMore) {
   EXPECT_THAT(GetErrorInfo(b.StatusOf(1)).fields["state"], "STANDBY");
 }
 
+// Found by fuzzing: it was handed to the bus, which would not have sent it.
+TEST_F(PcsCommand, S02_ACommandWhoseTurnComesTooLateIsNotEvenHandedOver) {
+  ASSERT_EQ(b.simulator->InjectFault("delay", {{"milliseconds", Value::Integer(500)}}),
+            absl::OkStatus());
+  b.driver->Execute(b.h.Action("set_mode", CcCv()));
+  Command command =
+      b.h.Action("set_phase_reactive_power", {{"phase_reactive_setting_a", Number(0)},
+                                              {"phase_reactive_setting_b", Number(0)},
+                                              {"phase_reactive_setting_c", Number(0)}});
+  command.guard = std::make_shared<CommandGuard>(b.h.clock.Now() + seconds(1));
+  b.driver->Execute(std::move(command));
+  ASSERT_TRUE(b.Until([&] { return b.h.commands.finished(1) != nullptr; }, seconds(30)));
+  EXPECT_EQ(Reason(b.StatusOf(2)), "DEADLINE_PASSED");
+  EXPECT_EQ(b.h.log.timeouts(), 0);
+  for (const std::string& frame : Sent()) EXPECT_NE(frame.substr(0, 4), "1822");
+}
+
+// 0x0A does not say what it answers.
+TEST_F(PcsCommand, AReplyAfterItsTimeIsNotTheNextOnes) {
+  Mute(0x0A);
+  b.driver->Execute(b.h.Action("set_time"));
+  ASSERT_TRUE(b.Until([&] { return b.h.commands.finished(1) != nullptr; }, seconds(10)));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(b.StatusOf(1)));
+  b.line.lose = nullptr;
+  b.driver->Execute(b.h.Action("set_time"));
+  b.h.Advance(milliseconds(300));
+  EXPECT_EQ(Sent().size(), 1u) << "the first one's reply may still come";
+  b.driver->OnFrame(b.h.Rx(ParseFrame("180AB4FA#0100000000000000").value()));  // row 40
+  EXPECT_EQ(b.h.commands.finished(2), nullptr);
+  ASSERT_TRUE(b.Until([&] { return b.h.commands.finished(2) != nullptr; }, seconds(1)));
+  EXPECT_EQ(b.StatusOf(2), absl::OkStatus());
+  EXPECT_EQ(Sent().size(), 2u);
+}
+
 TEST_F(PcsCommand, S02_ACommandWhoseGuardIsRevokedSendsNothing) {
   Command command = b.h.Action("set_mode", CcCv());
   const auto guard = std::make_shared<CommandGuard>(b.h.clock.Now() + seconds(10));

@@ -66,6 +66,7 @@ void Exchange::Start(Request request) {
 
 void Exchange::OnTimeout() {
   log_.CountTimeout();
+  Owe();  // it may still come
   std::string missing;
   for (size_t i = 0; i < current_->replies.size(); ++i) {
     if (current_->replies[i]) continue;
@@ -87,8 +88,7 @@ void Exchange::End(absl::StatusOr<Replies> result) {
   ended.request.done(std::move(result));
 }
 
-void Exchange::Abandon() {
-  if (!current_) return;
+void Exchange::Owe() {
   for (size_t i = 0; i < current_->replies.size(); ++i) {
     const Pf pf = current_->request.replies[i];
     if (current_->replies[i] || !IsBlind(pf)) continue;
@@ -98,6 +98,11 @@ void Exchange::Abandon() {
       if (free_) free_();
     });
   }
+}
+
+void Exchange::Abandon() {
+  if (!current_) return;
+  Owe();
   timers_.Cancel(current_->timer);
   current_.reset();
 }

@@ -69,6 +69,8 @@ class Exchange {
   };
   void End(absl::StatusOr<Replies> result);
   void OnTimeout();
+  // The replies that are missing must not be taken for those of the next request.
+  void Owe();
   absl::Status NotSent(const std::string& why, absl::StatusCode code) const;
 
   const std::string device_id_;

@@ -375,6 +375,15 @@ TEST_F(PowerConverterTest, S08_AGroupThatRunsIsLeftAloneByWhatIsRefused) {
   EXPECT_TRUE(both_run());
   EXPECT_EQ(SetCurrent("rack", std::nan("")).error_code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_TRUE(both_run());
+  v1::UpdateParametersRequest update;
+  update.set_device_id("rack");
+  update.mutable_mode()->mutable_dc_constant_current()->set_current_setpoint_a(-30);
+  update.mutable_options()->set_request_id("once");
+  v1::UpdateParametersResponse response;
+  EXPECT_TRUE(Call(&Pcs::UpdateParameters, update, &response).ok());
+  EXPECT_EQ(Call(&Pcs::UpdateParameters, update, &response).error_code(),
+            StatusCode::ALREADY_EXISTS);
+  EXPECT_TRUE(both_run());
   lab_.SetRole(Role::kViewer);
   EXPECT_EQ(SetCurrent("rack", -30).error_code(), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(Start("rack").error_code(), StatusCode::PERMISSION_DENIED);
