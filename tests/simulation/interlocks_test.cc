@@ -297,9 +297,13 @@ class InterlockLab {
   Outcome outcome_;
 };
 
-TEST(RandomInterlocks, StopAndRefuseInTime) {
+// In shares, so that they can run side by side, and each in its time under ThreadSanitizer.
+class RandomInterlockLabs : public testing::TestWithParam<uint64_t> {};
+constexpr uint64_t kSeeds = 5;
+
+TEST_P(RandomInterlockLabs, StopAndRefuseInTime) {
   Outcome all;
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = GetParam(); seed < GetParam() + kSeeds; ++seed) {
     const Outcome outcome = InterlockLab(seed, Mutant::kNone).Go(minutes(4));
     ASSERT_EQ(outcome.violation, "");
     all.crossings += outcome.crossings;
@@ -308,11 +312,13 @@ TEST(RandomInterlocks, StopAndRefuseInTime) {
     all.starts += outcome.starts;
   }
   // What never happened proves nothing.
-  EXPECT_GT(all.crossings, 20);
-  EXPECT_GT(all.hangs, 5);
-  EXPECT_GT(all.trips, 40);
-  EXPECT_GT(all.starts, 40);
+  EXPECT_GT(all.crossings, 5);
+  EXPECT_GT(all.hangs, 1);
+  EXPECT_GT(all.trips, 10);
+  EXPECT_GT(all.starts, 10);
 }
+INSTANTIATE_TEST_SUITE_P(Simulation, RandomInterlockLabs,
+                         testing::Values(1, 1 + kSeeds, 1 + 2 * kSeeds, 1 + 3 * kSeeds));
 
 // The first of some seeds in which the judge sees what is broken; "" when it never does.
 std::string Caught(Mutant mutant) {
