@@ -1,8 +1,6 @@
 #include "tests/bench/bench_bus.h"
 
-#include <linux/can.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,17 +8,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "tests/bench/datagram_line.h"
+
 namespace canhub::bench {
 namespace {
 
 constexpr size_t kBatch = 64;
-
-sockaddr_un Address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  return address;
-}
 
 }  // namespace
 
@@ -43,7 +36,7 @@ BenchBus::~BenchBus() { Stop(); }
 absl::Status BenchBus::Start(int realtime_priority) {
   socket_ = UniqueFd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   unlink(options_.socket_path.c_str());
-  const sockaddr_un own = Address(options_.socket_path);
+  const sockaddr_un own = LineAddress(options_.socket_path);
   if (bind(socket_.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) {
     return absl::UnavailableError(options_.socket_path + ": " + ErrnoText(errno));
   }
@@ -99,7 +92,7 @@ void BenchBus::Receive() {
 }
 
 void BenchBus::Write() {
-  const sockaddr_un peer = Address(options_.peer_path);
+  const sockaddr_un peer = LineAddress(options_.peer_path);
   while (std::optional<TxQueue::Entry> entry = core_->TakeTx(clock_.Now())) {
     const CanFrame& frame = entry->tx.frame;
     can_frame raw{};

@@ -59,8 +59,8 @@ class BenchDriver final : public Driver {
   void Execute(Command command) override {
     const auto* writes = std::get_if<std::vector<ItemWrite>>(&command.what);
     const MonoTime now = context_.clock.Now();
-    if (writes == nullptr || writes->front().item == kRate) {
-      if (writes != nullptr) SetRate(writes->front().value.AsNumber());
+    if (writes != nullptr && writes->front().item == kRate) {
+      SetRate(writes->front().value.AsNumber());
       context_.commands.Reached(command.id, Stage::kSent, now);
       context_.commands.Reached(command.id, Stage::kConfirmed, now);
       return context_.commands.Finish(command.id, absl::OkStatus());

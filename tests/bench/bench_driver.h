@@ -7,7 +7,8 @@
 namespace canhub::bench {
 
 // Items: "v0.value" … change together, "rate_hz" times a second (an item that can be set; 0 at the
-// start); "frames" counts what came in; "out" is sent when it is set.
+// start); "frames" counts what came in; "out" is sent when it is set, and by
+// the safe action "stop".
 const DriverInfo& BenchDriverInfo();
 
 // Frames with these identifiers, plus the device's address, go to it.

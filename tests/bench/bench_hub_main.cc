@@ -23,15 +23,35 @@ namespace {
 constexpr uint32_t kConverterBitrate = 250000;
 constexpr Duration kConverterBeat = std::chrono::milliseconds(200);
 
+// Battery safety facts, section 4.1.
+constexpr uint32_t kBatteryBitrate = 500000;
+
 constexpr int64_t kManyCalls = 1'000'000, kManyStreams = 100'000;
 
 struct Flags {
   std::string folder;
   int devices = 1, buses = 1, items = 1, realtime = 0;
-  bool converters = false;
+  bool converters = false, battery = false;
 };
 
-uint32_t BitrateOf(const Flags& flags) { return flags.converters ? kConverterBitrate : 125000; }
+uint32_t BitrateOf(const Flags& flags) {
+  return flags.battery ? kBatteryBitrate : flags.converters ? kConverterBitrate : 125000;
+}
+
+// 15 modules, and what is to stop as soon as one of their cells is at 4.2 V. Not latched, and
+// dangerous with the first reading: so that it can be measured again and again.
+constexpr char kBatteryText[] = R"(
+  bat0: {bus: line0, driver: battery-module, expected_modules: 15}
+levels:
+  cells:
+    {items: bat0/module*.cell*_voltage, count: 180, dangerous_high: 4.2 V, hysteresis: 20 mV}
+interlocks:
+  overcharged:
+    when: level cells is dangerous
+    latch: false
+    unknown_for: 1 s
+    do: [{act: b0/stop}]
+)";
 
 std::string ConfigText(const Flags& flags) {
   std::string text = "state_directory: " + flags.folder + "/state\n";
@@ -50,6 +70,7 @@ std::string ConfigText(const Flags& flags) {
                                 ", items: " + std::to_string(flags.items)) +
         "}\n";
   }
+  if (flags.battery) text += kBatteryText;
   return text;
 }
 
@@ -135,6 +156,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--converters", flags.converters,
                "YSTECH converters instead, with their heartbeats, on lines of 250 kbit/s");
+  app.add_flag("--battery", flags.battery,
+               "also bat0 on line0, 15 modules at 500 kbit/s, and an interlock that stops b0");
   app.add_option("--realtime", flags.realtime, "SCHED_FIFO priority; 0: ordinary")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -1,14 +1,19 @@
 // canhub-floor: the least that a gRPC server, a hub and a heartbeat can cost on this machine.
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/bench/beats.h"
+#include "tests/bench/datagram_line.h"
 #include "tests/bench/floor_service.h"
 
 namespace canhub::bench {
@@ -60,8 +65,33 @@ int Beat(int count, int together, int period_ms, int priority, const sigset_t& s
   return 0;
 }
 
+// A thread that answers each datagram to `path` with one to "`path`.peer": what it takes to wake up
+// and to write. Until TERM or INT.
+int Answer(const std::string& path, int priority, const sigset_t& signals) {
+  std::thread([path, priority] {
+    sched_param parameters{};
+    parameters.sched_priority = priority;
+    if (priority > 0 && pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters) != 0) {
+      std::fprintf(stderr, "canhub-floor: no right to SCHED_FIFO\n");
+      std::exit(1);
+    }
+    const UniqueFd line = BindLine(path);
+    const sockaddr_un peer = LineAddress(path + ".peer");
+    std::printf("answering\n");
+    std::fflush(stdout);
+    while (const std::optional<can_frame> frame = ReceiveFrame(line.get())) {
+      static_cast<void>(sendto(line.get(), &*frame, sizeof *frame, MSG_NOSIGNAL,
+                               reinterpret_cast<const sockaddr*>(&peer), sizeof peer));
+    }
+  }).detach();
+  int signal = SIGUSR1;
+  while (signal == SIGUSR1) sigwait(&signals, &signal);
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   std::vector<std::string> listen;
+  std::string answer;
   double paced_hz = 100;
   int beats = 0, together = 1, period_ms = 200, priority = 0;
   CLI::App app("canhub-floor: bare echo, streams and heartbeats, for comparison.", "canhub-floor");
@@ -70,7 +100,9 @@ int Main(int argc, char** argv) {
   app.add_option("--beats", beats, "instead of serving: so many threads that beat");
   app.add_option("--together", together, "so many of them at the same moment");
   app.add_option("--period-ms", period_ms, "of the beats")->capture_default_str();
-  app.add_option("--realtime", priority, "SCHED_FIFO priority of the beats; 0: ordinary");
+  app.add_option("--answer", answer,
+                 "instead of serving: PATH of a line of which each frame is answered");
+  app.add_option("--realtime", priority, "SCHED_FIFO priority of beats or answers; 0: ordinary");
   CLI11_PARSE(app, argc, argv);
 
   sigset_t signals;
@@ -80,6 +112,7 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   if (beats > 0) return Beat(beats, together, period_ms, priority, signals);
+  if (!answer.empty()) return Answer(answer, priority, signals);
   return Serve(listen, paced_hz, signals);
 }
 

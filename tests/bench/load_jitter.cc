@@ -1,12 +1,7 @@
 // G13: how late heartbeats are while every line is full and clients ask all they can; beside bare
 // threads of the same policy, period and phases, in the same seconds on the same core.
-#include <linux/can.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -15,6 +10,7 @@
 #include <thread>
 
 #include "canhub/v1/item_service.grpc.pb.h"
+#include "tests/bench/datagram_line.h"
 #include "tests/bench/load_calls.h"
 #include "tests/bench/load_lab.h"
 #include "tests/bench/load_modes.h"
@@ -73,16 +69,9 @@ class Traffic {
 
  private:
   void Run() {
-    std::vector<int> lines;
+    std::vector<UniqueFd> lines;
     for (int i = 0; i < kLines; ++i) {
-      sockaddr_un address{};
-      address.sun_family = AF_UNIX;
-      const std::string path = folder_ + "/line" + std::to_string(i);
-      path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-      lines.push_back(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      if (connect(lines.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        std::fprintf(stderr, "canhub-load: nothing at %s\n", path.c_str());
-      }
+      lines.push_back(ConnectLine(folder_ + "/line" + std::to_string(i)));
     }
     const int64_t begin = MonotonicNs();
     uint64_t sent = 0;
@@ -99,12 +88,11 @@ class Traffic {
         frame.can_id = CAN_EFF_FLAG | kToController | code << 16 | address;
         frame.can_dlc = 8;
         if (code == 0x13) frame.data[0] = 13;
-        for (const int line : lines) {
-          static_cast<void>(send(line, &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL));
+        for (const UniqueFd& line : lines) {
+          static_cast<void>(send(line.get(), &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL));
         }
       }
     }
-    for (const int line : lines) close(line);
   }
 
   const std::string folder_;
@@ -141,19 +129,6 @@ class Callers {
   std::atomic<int64_t> calls_{0};
   std::vector<std::thread> threads_;
 };
-
-// Whether this process may have threads before all ordinary ones.
-bool MayBeRealtime(int priority) {
-  sched_param parameters{};
-  parameters.sched_priority = priority;
-  std::atomic<bool> tried{false};
-  std::thread thread([&] { tried.wait(false); });
-  const bool may = pthread_setschedparam(thread.native_handle(), SCHED_FIFO, &parameters) == 0;
-  tried = true;
-  tried.notify_all();
-  thread.join();
-  return may;
-}
 
 }  // namespace
 

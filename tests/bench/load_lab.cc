@@ -159,6 +159,7 @@ std::unique_ptr<Server> StartBenchHub(const Settings& settings, const BenchHubSh
                                       "--realtime",
                                       std::to_string(shape.realtime)};
   if (shape.converters) command.push_back("--converters");
+  if (shape.battery) command.push_back("--battery");
   return std::make_unique<Server>(
       command, Child::Options{.core = settings.server_core, .log = folder + "/log"});
 }

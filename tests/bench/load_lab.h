@@ -71,6 +71,7 @@ struct BenchHubShape {
   int devices = 1, buses = 1, items = 1;
   int realtime = 0;
   bool converters = false;  // YSTECH converters b0 …, with their heartbeats
+  bool battery = false;     // also bat0 on line0, and an interlock that stops b0
 };
 std::unique_ptr<Server> StartBenchHub(const Settings& settings, const BenchHubShape& shape);
 

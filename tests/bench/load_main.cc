@@ -17,7 +17,7 @@ const std::map<std::string, Mode>& Modes() {
       {"ab", &RunAb},       {"qps", &RunQps},        {"fanout", &RunFanout},
       {"paced", &RunPaced}, {"stall", &RunStall},    {"startup", &RunStartup},
       {"scale", &RunScale}, {"beats", &RunBeatCost}, {"jitter", &RunJitter},
-      {"soak", &RunSoak},   {"studer", &RunStuder},
+      {"soak", &RunSoak},   {"studer", &RunStuder},  {"interlock", &RunInterlock},
   };
   return *modes;
 }

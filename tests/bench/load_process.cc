@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -9,11 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "tests/bench/load_measure.h"
 
@@ -42,6 +45,18 @@ void PinSelf(int core) {
   CPU_ZERO(&cores);
   CPU_SET(static_cast<size_t>(core), &cores);
   sched_setaffinity(0, sizeof cores, &cores);
+}
+
+bool MayBeRealtime(int priority) {
+  sched_param parameters{};
+  parameters.sched_priority = priority;
+  std::atomic<bool> tried{false};
+  std::thread thread([&] { tried.wait(false); });
+  const bool may = pthread_setschedparam(thread.native_handle(), SCHED_FIFO, &parameters) == 0;
+  tried = true;
+  tried.notify_all();
+  thread.join();
+  return may;
 }
 
 Child::Child(std::vector<std::string> command, Options options) {

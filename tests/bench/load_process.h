@@ -14,6 +14,9 @@ namespace canhub::bench {
 // All threads of this process, present and future ones of this thread, on one core.
 void PinSelf(int core);
 
+// Whether this process may have threads that go before all ordinary ones (SCHED_FIFO).
+bool MayBeRealtime(int priority);
+
 class Child {
  public:
   struct Options {
