@@ -142,3 +142,13 @@ def daemon(tmp_path):
     for process in running:
         if process.popen.poll() is None:
             process.stop(seconds=40)
+
+
+@pytest.fixture
+def pack():
+    """Battery modules on vcan0, by python-can and cantools."""
+    from pack import Pack
+    pack = Pack()
+    pack.start()
+    yield pack
+    pack.stop()
