@@ -117,4 +117,8 @@ class HubCases:
             assert client.read_parameter(XT1, 1286, MAXIMUM) == 280
         wait_for("a poll of canhub's", lambda: polled() != before)
         for device in ("xcom1", "xt1", "vt1"):
-            assert hub.json("device", device)["counters"]["bad_frames"] == {}
+            found = hub.json("device", device)
+            # An answer that comes when its question has timed out is late, nobody else's.
+            unexpected = found["counters"]["bad_frames"].pop("unexpected_answer", 0)
+            assert int(unexpected) <= int(found["counters"].get("timeouts", 0)), found
+            assert found["counters"]["bad_frames"] == {}, found
