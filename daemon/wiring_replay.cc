@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "daemon/config/problems.h"
+#include "daemon/config/quantity.h"
 #include "daemon/lab_stepper.h"
 #include "daemon/wiring.h"
 #include "drivers/api/errors.h"
@@ -114,7 +115,7 @@ class Replay {
     return absl::OkStatus();
   }
 
-  void Take(const CandumpLine& line) {
+  absl::Status Take(const CandumpLine& line) {
     if (!first_) {
       first_ = line.time;
       clock_.JumpWall(line.time - clock_.WallNow());
@@ -124,20 +125,30 @@ class Replay {
     const auto bus = buses_.find(BusOf(line.interface));
     if (bus == buses_.end()) {
       ++summary_.other_frames;
-      return;
+      return absl::OkStatus();
     }
     // A log whose clock was set back goes on where it stood.
-    const MonoTime at = std::max(clock_.Now(), start_ + (line.time - *first_));
+    const Duration pause = std::max((line.time - *first_) - (clock_.Now() - start_), Duration(0));
+    if (pause > options_.longest_pause) {
+      const auto text = [](Duration time) {
+        return FormatQuantity(std::chrono::duration<double>(time).count(), "s");
+      };
+      return Wrong("found a frame " + text(pause) + " after the one before, expected at most " +
+                   text(options_.longest_pause) +
+                   "; was the recorder's clock set? Cut the log there");
+    }
+    const MonoTime at = clock_.Now() + pause;
     stepper_->RunUntilTrue(
         [&] {
           ShowNews();
           return clock_.Now() >= at;
         },
-        at - clock_.Now());
+        pause);
     bus->second->Receive(line.frame);
     stepper_->Settle();
     ShowNews();
     ++summary_.frames;
+    return absl::OkStatus();
   }
 
   ReplaySummary Finish() {
@@ -213,11 +224,11 @@ absl::StatusOr<ReplaySummary> ReplayLog(const Config& config, std::istream& log,
     if (!text.empty() && text.back() == '\r') text.pop_back();
     if (text.empty()) continue;
     const absl::StatusOr<CandumpLine> line = ParseCandumpLine(text);
-    if (!line.ok()) {
-      return Wrong("line " + std::to_string(number) + ": " + std::string(line.status().message()));
+    const absl::Status taken = line.ok() ? replay.Take(*line) : line.status();
+    if (!taken.ok()) {
+      return Wrong("line " + std::to_string(number) + ": " + std::string(taken.message()));
     }
     any = true;
-    replay.Take(*line);
   }
   if (!any) return Wrong("found no frame, expected a log in the form of candump -l");
   return replay.Finish();

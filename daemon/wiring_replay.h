@@ -25,6 +25,9 @@ struct ReplayOptions {
   // log of one name is of the only bus.
   std::map<std::string, std::string> buses;
   std::function<void(const ReplayEvent&)> on_event;
+  // A pause of the log that is longer is an error: the recorder's clock was set, and nobody wants
+  // to wait for years of nothing.
+  Duration longest_pause = std::chrono::hours(24);
 };
 
 struct ReplaySummary {
@@ -36,7 +39,7 @@ struct ReplaySummary {
 
 // Reads a log in the form of candump -l. Nobody answers: what devices said stands in the log, what
 // the daemon asks or commands is shown and goes nowhere. INVALID_ARGUMENT: a line that is no frame,
-// a log without frames, a bus that is not there; FAILED_PRECONDITION: the configuration has no
+// a log without frames or with too long a pause, a bus that is not there; FAILED_PRECONDITION: the configuration has no
 // rules.
 absl::StatusOr<ReplaySummary> ReplayLog(const Config& config, std::istream& log,
                                         const ReplayOptions& options);

@@ -221,6 +221,10 @@ TEST_F(BatteryTestLab, AReplayRefusesWhatIsNoLog) {
   };
   EXPECT_THAT(error("", {}), HasSubstr("found no frame"));
   EXPECT_THAT(error("(1700000000.0) can0 181#00\nnonsense\n", {}), HasSubstr("line 2: "));
+  // A recorder that got its time from the network while it wrote.
+  EXPECT_THAT(
+      error("(12.0) can0 181#00\n(1700000000.0) can0 181#00\n", {{"can0", "modules"}}),
+      HasSubstr("line 2: found a frame 1699999988 s after the one before, expected at most 24 h"));
   EXPECT_THAT(error("", {{"can0", "modles"}}), HasSubstr("did you mean \"modules\"?"));
   Config none = config_;
   none.safety = {};
