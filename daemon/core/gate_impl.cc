@@ -160,7 +160,10 @@ class Gate final : public HubGate {
   absl::Status Check(const CommandRequest& request) const override {
     const Device found = Find(request.device_id);
     if (found.device == nullptr) return UnknownDevice(request.device_id);
-    return Check(*found.device, request, clock_->Now()).status();
+    const MonoTime now = clock_->Now();
+    const absl::StatusOr<Checked> checked = Check(*found.device, request, now);
+    if (!checked.ok() || checked->safe || request.request_id.empty()) return checked.status();
+    return request_ids_.Look(request.caller.identity, request.device_id, request.request_id, now);
   }
   void SubmitFrame(FrameRequest request, CommandCallback done) override;
   void SubmitSafeAction(const std::string& device_id, const std::string& action,

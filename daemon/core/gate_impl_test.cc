@@ -72,13 +72,20 @@ TEST_F(GateTest, ACheckSaysWhatSubmitWouldAndDoesNothing) {
   EXPECT_TRUE(lab_.gate->Check(good).ok());
   CommandRequest bad = lab_.Write("ch3.voltage_set", Value::Number(1250));
   EXPECT_EQ(lab_.gate->Check(bad), lab_.Refusal(bad));
+  CommandRequest named = good;
+  named.request_id = "a";
+  lab_.Submit(named);
+  EXPECT_EQ(lab_.gate->Check(named).code(), absl::StatusCode::kAlreadyExists);
+  named.request_id = "b";
+  EXPECT_TRUE(lab_.gate->Check(named).ok());
+  EXPECT_TRUE(lab_.gate->Check(named).ok());
   bad.device_id = "hv9";
   EXPECT_EQ(lab_.gate->Check(bad).code(), absl::StatusCode::kNotFound);
   bad = good;
   bad.caller = lab_.viewer;
   EXPECT_EQ(lab_.gate->Check(bad).code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_THAT(lab_.target().commands, IsEmpty());
-  EXPECT_THAT(lab_.audit.Lines(), SizeIs(1)) << "Refusal's own";
+  EXPECT_THAT(lab_.target().commands, SizeIs(1)) << "Submit's own";
+  EXPECT_THAT(lab_.audit.Lines(), SizeIs(2)) << "Refusal's own, and Submit's";
 }
 
 TEST_F(GateTest, ALimitBoundsTheMagnitude) {

@@ -35,20 +35,33 @@ absl::Status RequestIds::Claim(const std::string& identity, const std::string& p
   }
   std::string key = Key(place, request_id);
   const auto [entry, fresh] = caller.ids.try_emplace(key, Claimed{now, command});
-  if (!fresh) {
-    const auto ago =
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - entry->second.time).count();
-    const std::string printable = Printable(request_id, kMaxLength);
-    return MakeError(StatusCode::kAlreadyExists, "REQUEST_ID_USED",
-                     place + ": request id \"" + printable + "\" was used " + std::to_string(ago) +
-                         " ms ago for command " + std::to_string(entry->second.command) +
-                         "; nothing was sent",
-                     {{"device_id", place},
-                      {"request_id", printable},
-                      {"command_id", std::to_string(entry->second.command)}});
-  }
+  if (!fresh) return Used(place, request_id, entry->second, now);
   caller.order.emplace_back(now, std::move(key));
   return absl::OkStatus();
+}
+
+absl::Status RequestIds::Look(const std::string& identity, const std::string& place,
+                              const std::string& request_id, MonoTime now) const {
+  MutexLock lock(&mutex_);
+  const auto caller = callers_.find(identity);
+  if (caller == callers_.end()) return absl::OkStatus();
+  const auto entry = caller->second.ids.find(Key(place, request_id));
+  const bool used = entry != caller->second.ids.end() && entry->second.time > now - kMemory;
+  return used ? Used(place, request_id, entry->second, now) : absl::OkStatus();
+}
+
+absl::Status RequestIds::Used(const std::string& place, const std::string& request_id,
+                              const Claimed& claimed, MonoTime now) {
+  const auto ago =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now - claimed.time).count();
+  const std::string printable = Printable(request_id, kMaxLength);
+  return MakeError(StatusCode::kAlreadyExists, "REQUEST_ID_USED",
+                   place + ": request id \"" + printable + "\" was used " + std::to_string(ago) +
+                       " ms ago for command " + std::to_string(claimed.command) +
+                       "; nothing was sent",
+                   {{"device_id", place},
+                    {"request_id", printable},
+                    {"command_id", std::to_string(claimed.command)}});
 }
 
 void RequestIds::GiveBack(const std::string& identity, const std::string& place,

@@ -26,6 +26,9 @@ class RequestIds {
   // ALREADY_EXISTS; RESOURCE_EXHAUSTED: too many.
   absl::Status Claim(const std::string& identity, const std::string& place,
                      const std::string& request_id, CommandId command, MonoTime now);
+  // ALREADY_EXISTS where Claim would say it; claims nothing.
+  absl::Status Look(const std::string& identity, const std::string& place,
+                    const std::string& request_id, MonoTime now) const;
   // The command was refused after all: a retry may act.
   void GiveBack(const std::string& identity, const std::string& place,
                 const std::string& request_id);
@@ -39,7 +42,10 @@ class RequestIds {
     std::unordered_map<std::string, Claimed> ids;
     std::deque<std::pair<MonoTime, std::string>> order;
   };
-  Mutex mutex_;
+  static absl::Status Used(const std::string& place, const std::string& request_id,
+                           const Claimed& claimed, MonoTime now);
+
+  mutable Mutex mutex_;
   std::unordered_map<std::string, IdsOfCaller> callers_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -384,6 +384,17 @@ TEST_F(PowerConverterTest, S08_AGroupThatRunsIsLeftAloneByWhatIsRefused) {
   EXPECT_EQ(Call(&Pcs::UpdateParameters, update, &response).error_code(),
             StatusCode::ALREADY_EXISTS);
   EXPECT_TRUE(both_run());
+  // Used for one of them only: the other one is not touched.
+  update.set_device_id("pcs1");
+  update.mutable_options()->set_request_id("half");
+  EXPECT_TRUE(Call(&Pcs::UpdateParameters, update, &response).ok());
+  update.set_device_id("rack");
+  update.mutable_mode()->mutable_dc_constant_current()->set_current_setpoint_a(-20);
+  const grpc::Status half = Call(&Pcs::UpdateParameters, update, &response);
+  EXPECT_EQ(half.error_code(), StatusCode::ALREADY_EXISTS);
+  EXPECT_THAT(half.error_message(), HasSubstr("pcs2: nothing was sent, because pcs1"));
+  EXPECT_EQ(State("pcs2").mode_set().dc_constant_current().current_setpoint_a(), -30);
+  EXPECT_TRUE(both_run());
   lab_.SetRole(Role::kViewer);
   EXPECT_EQ(SetCurrent("rack", -30).error_code(), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(Start("rack").error_code(), StatusCode::PERMISSION_DENIED);
