@@ -63,6 +63,11 @@ inline constexpr char kPhaseApparentPowerC[] = "phase_apparent_power_c";
 // SetMode are ("dc_cc_cv"). Its parameters in the order of the mode's message, each in its unit.
 inline constexpr char kMode[] = "mode";
 inline constexpr char kParameterPrefix[] = "mode_parameter_";  // 1 … 4
+// Those of them that several modes have, by name: read while the mode that is set has it. Writing
+// one sets this parameter alone, also while it runs; FAILED_PRECONDITION in a mode without it.
+inline constexpr char kVoltageSetpoint[] = "voltage_setpoint";
+inline constexpr char kCurrentSetpoint[] = "current_setpoint";
+inline constexpr char kPowerSetpoint[] = "power_setpoint";
 // Starts by itself at power-on. Where it cannot be read back it is what was sent last: STALE, as it
 // was remembered, until it is sent again after a restart of the daemon.
 inline constexpr char kSelfStart[] = "self_start";

@@ -102,12 +102,13 @@ void CommandEngine::Begin(Command command) {
   job_->safe = command.urgency == Urgency::kSafe;
   job_->guard = std::make_shared<CommandGuard>(command.guard);
   job_->command = std::move(command);
-  const auto* call = std::get_if<ActionCall>(&job_->command.what);
-  if (call == nullptr) {
-    return Fail(Error(StatusCode::kInternal, "NO_ITEM_TO_WRITE", "no item of a PCS can be set"));
+  if (const auto* call = std::get_if<ActionCall>(&job_->command.what)) {
+    job_->name = call->name;
+    if (absl::Status status = Plan(*call); !status.ok()) return Fail(status);
+  } else {
+    job_->name = "a set-point";
+    PlanSetPoints(std::get<std::vector<ItemWrite>>(job_->command.what));
   }
-  job_->name = call->name;
-  if (absl::Status status = Plan(*call); !status.ok()) return Fail(status);
   Next();
 }
 

@@ -93,6 +93,7 @@ class CommandEngine {
   absl::Status Plan(const ActionCall& call);
   void PlanMode(ModeSetting setting, bool stop_first);
   void PlanUpdate(ModeSetting setting);
+  void PlanSetPoints(const std::vector<ItemWrite>& writes);
   void PlanStart();
   void PlanClear();
   void PlanSelfStart(bool enable);
@@ -134,6 +135,10 @@ class CommandEngine {
                      ErrorFields fields = {}) const;
   absl::Status RequireStopped(const std::string& what) const;
   absl::StatusOr<Protection> KnownProtection() const;
+  // Against what the device protects itself with, the limits, and what the frames hold.
+  absl::Status CheckMode(const ModeSetting& setting) const;
+  // What the device was read to hold; without a mode where that is not known.
+  ModeSetting SettingNow() const;
   absl::Status CheckPhases(const SettingFrame& frame, const std::vector<double>& values) const;
   absl::Status CheckSetting(const SettingFrame& frame, const std::vector<double>& sent);
   bool SelfStart() const;

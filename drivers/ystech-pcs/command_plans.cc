@@ -113,6 +113,27 @@ absl::StatusOr<Protection> CommandEngine::KnownProtection() const {
                     As<ProtectionParams3>(*three)};
 }
 
+absl::Status CommandEngine::CheckMode(const ModeSetting& setting) const {
+  const absl::StatusOr<Protection> protection = KnownProtection();
+  if (!protection.ok()) return protection.status();
+  absl::Status status = CheckModeSetting(parts_.config, *protection, setting);
+  if (status.ok()) status = ToCounts(*setting.mode, setting.values).status();
+  return status;
+}
+
+ModeSetting CommandEngine::SettingNow() const {
+  ModeSetting setting{parts_.image.mode(), {}};
+  const std::optional<Message> first = parts_.image.Latest(Pf::kModeParams12Reply);
+  const std::optional<Message> second = parts_.image.Latest(Pf::kModeParams34Reply);
+  if (setting.mode == nullptr || !first || !second) return {};
+  const auto one = As<ModeParams>(*first), two = As<ModeParams>(*second);
+  const ModeCounts counts = {one.first, one.second, two.first, two.second};
+  for (size_t i = 0; i < setting.mode->parameters.size(); ++i) {
+    setting.values.push_back(FromCounts(*setting.mode, i, counts[i]));
+  }
+  return setting;
+}
+
 void CommandEngine::ThenSetMode(const ModeSpec& mode, bool last) {
   ThenSet(
       [this, &mode] {
@@ -180,13 +201,7 @@ void CommandEngine::PlanMode(ModeSetting setting, bool stop_first) {
       [this, stop_first] { return stop_first ? absl::OkStatus() : RequireStopped("a mode"); });
   // Read now: somebody may have changed them at the display.
   for (const int set : {1, 2, 3}) ThenRead(ReadProtection(parts_.settings, set));
-  ThenCheck([this, setting]() -> absl::Status {
-    const absl::StatusOr<Protection> protection = KnownProtection();
-    if (!protection.ok()) return protection.status();
-    absl::Status status = CheckModeSetting(parts_.config, *protection, setting);
-    if (status.ok()) status = ToCounts(*setting.mode, setting.values).status();
-    return status;
-  });
+  ThenCheck([this, setting] { return CheckMode(setting); });
   if (stop_first) {
     Then([this] {
       if (RequireStopped("").ok()) return Next();
@@ -215,14 +230,40 @@ void CommandEngine::PlanUpdate(ModeSetting setting) {
       return Error(StatusCode::kInvalidArgument, "NO_PARAMETERS",
                    LowerName(setting.mode->name) + " has no parameters; nothing was sent");
     }
-    const absl::StatusOr<Protection> protection = KnownProtection();
-    if (!protection.ok()) return protection.status();
-    absl::Status status = CheckModeSetting(parts_.config, *protection, setting);
-    if (status.ok()) status = ToCounts(*setting.mode, setting.values).status();
-    return status;
+    return CheckMode(setting);
   });
   ThenSetParameters(setting);
   ThenCompareMode(setting);
+}
+
+void CommandEngine::PlanSetPoints(const std::vector<ItemWrite>& writes) {
+  for (const int set : {1, 2, 3}) ThenRead(ReadProtection(parts_.settings, set));
+  // The others of the mode stay what the device has.
+  ThenRead(ReadSpecial(parts_.settings, kSpecialWorkingMode));
+  Then([this, writes] {
+    ModeSetting setting = SettingNow();
+    for (const ItemWrite& write : writes) {
+      const char* const name = ItemRows()[write.item].spec.name;
+      size_t i = 0;
+      while (i < setting.values.size() &&
+             std::string_view(setting.mode->parameters[i].name) != name) {
+        ++i;
+      }
+      if (i == setting.values.size()) {
+        const std::string mode =
+            setting.mode == nullptr ? "is not known" : "is " + LowerName(setting.mode->name);
+        return Fail(Error(StatusCode::kFailedPrecondition, "OTHER_MODE",
+                          "the mode " + mode + ", which has no " + name + "; nothing was sent",
+                          {{"item", name}}));
+      }
+      setting.values[i] = write.value.AsNumber();
+      job_->read_back.push_back(write.item);
+    }
+    if (const absl::Status status = CheckMode(setting); !status.ok()) return Fail(status);
+    ThenSetParameters(setting);
+    ThenCompareMode(setting);
+    Next();
+  });
 }
 
 // ---------------------------------------------------------------- start, clear, self-start
@@ -239,17 +280,11 @@ void CommandEngine::PlanStart() {
   for (const int set : {1, 2, 3}) ThenRead(ReadProtection(parts_.settings, set));
   ThenRead(ReadSpecial(parts_.settings, kSpecialWorkingMode));
   ThenCheck([this]() -> absl::Status {
-    ModeSetting setting{parts_.image.mode(), {}};
+    const ModeSetting setting = SettingNow();
     if (setting.mode == nullptr || setting.mode->mode == Mode::kIdle ||
         setting.mode->mode == Mode::kStandby) {
       return Error(StatusCode::kFailedPrecondition, "NO_MODE",
                    "it has no mode to run in: set one first; nothing was sent");
-    }
-    const auto first = As<ModeParams>(*parts_.image.Latest(Pf::kModeParams12Reply));
-    const auto second = As<ModeParams>(*parts_.image.Latest(Pf::kModeParams34Reply));
-    const ModeCounts counts = {first.first, first.second, second.first, second.second};
-    for (size_t i = 0; i < setting.mode->parameters.size(); ++i) {
-      setting.values.push_back(FromCounts(*setting.mode, i, counts[i]));
     }
     const absl::StatusOr<Protection> protection = KnownProtection();
     if (!protection.ok()) return protection.status();

@@ -111,6 +111,50 @@ TEST_F(PcsCommand, UpdateParametersWhileItRuns) {
   EXPECT_EQ(b.State(), 12);
 }
 
+// ---------------------------------------------------------------- set-points as items
+
+TEST_F(PcsCommand, ASetPointIsItsParameterAloneAlsoWhileItRuns) {
+  b.RunCharge();
+  EXPECT_EQ(b.Number("current_setpoint"), -50);
+  ASSERT_EQ(b.Set("current_setpoint", Number(-30)), absl::OkStatus());
+  EXPECT_THAT(Sent(), ElementsAre("180CFAB4#FFFF8AD000000000"));  // -30000 counts
+  EXPECT_EQ(b.Number("current_setpoint"), -30);
+  b.h.Advance(seconds(2));
+  EXPECT_NEAR(b.Number("dc_current"), -30, 0.5);
+  EXPECT_EQ(b.State(), 12);
+}
+
+TEST_F(PcsCommand, ASetPointLeavesTheOthersOfItsModeAsTheDeviceHasThem) {
+  ASSERT_EQ(b.Act("set_mode", CcCv()), absl::OkStatus());
+  b.line.ClearLog();
+  ASSERT_EQ(b.Set("voltage_setpoint", Number(398)), absl::OkStatus());
+  EXPECT_THAT(Sent(), ElementsAre("180CFAB4#000612B0FFFF3CB0",    // row 11, 398000 counts
+                                  "180DFAB4#0000138800000000"));  // row 12
+}
+
+TEST_F(PcsCommand, ASetPointThatTheModeHasNotIsRefused) {
+  b.RunCharge();
+  const absl::Status status = b.Set("power_setpoint", Number(1000));
+  EXPECT_EQ(Reason(status), "OTHER_MODE");
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("the mode is dc_constant_current, which has no power_setpoint"));
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(PcsCommand, ASetPointIsHeldAgainstProtectionAndLimits) {
+  b.RunCharge();
+  EXPECT_EQ(Reason(b.Set("current_setpoint", Number(151))), "BEYOND_PROTECTION");
+  b.h.config.limits["current"] = 20;
+  EXPECT_EQ(Reason(b.Set("current_setpoint", Number(-21))), "SETPOINT_ABOVE_LIMIT");
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(PcsCommand, ASetPointThatTheDeviceDoesNotTakeIsTold) {
+  b.RunCharge();
+  Refuse(0x0E);
+  EXPECT_EQ(Reason(b.Set("current_setpoint", Number(-30))), "REFUSED_BY_DEVICE");
+}
+
 TEST_F(PcsCommand, UpdateParametersOfAnotherModeIsRefused) {
   b.RunCharge();
   const absl::Status status = b.Act("update_parameters", CcCv());

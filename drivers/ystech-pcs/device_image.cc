@@ -68,6 +68,7 @@ void DeviceImage::SetDerived(const Message& message, MonoTime time, Duration goo
         for (size_t i = 0; i < kMaxModeParameters; ++i) {
           state_.Invalidate(ParameterItem(i), Quality::kStale);
         }
+        for (const char* name : SetPointNames()) state_.Invalidate(IdOf(name), Quality::kStale);
       }
       return;
     case Pf::kModeParams12Reply:
@@ -85,7 +86,11 @@ void DeviceImage::SetParameters(const Message& message, size_t first, MonoTime t
   if (spec == nullptr) return;
   for (size_t i = first; i < first + 2 && i < spec->parameters.size(); ++i) {
     const auto counts = static_cast<int32_t>(message.values[i - first]);
-    state_.Set(ParameterItem(i), Value::Number(FromCounts(*spec, i, counts)), time, good_for);
+    const Value value = Value::Number(FromCounts(*spec, i, counts));
+    state_.Set(ParameterItem(i), value, time, good_for);
+    if (const std::optional<ItemId> item = SetPointOf(spec->parameters[i].name)) {
+      state_.Set(*item, value, time, good_for);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 #include "drivers/api/power_converter.h"
 #include "drivers/ystech-pcs/faults.h"
 #include "drivers/ystech-pcs/modes.h"
+#include "drivers/ystech-pcs/settings.h"
 #include "drivers/ystech-pcs/states.h"
 
 namespace canhub::ystech_pcs {
@@ -95,6 +96,12 @@ struct Rows {
          .unit = unit,
          .description = description,
          .confidence = Confidence::kDerived});
+  }
+  // A parameter of the mode that is set.
+  void SetPoint(const char* name, const char* unit, const char* limit, const char* description) {
+    Own(name, T::kNumber, unit, description);
+    rows.back().spec.access = Access::kReadWrite;
+    rows.back().spec.limit = limit;
   }
   // What cannot be read back: the value that was sent last.
   void Sent(const char* name, ValueType type, const char* unit, const char* description,
@@ -193,6 +200,9 @@ struct Rows {
          {"mode_parameter_1", "mode_parameter_2", "mode_parameter_3", "mode_parameter_4"}) {
       Own(name, T::kNumber, "", "parameter of the mode that is set, in that parameter's own unit");
     }
+    SetPoint(item::kVoltageSetpoint, "V", kLimitVoltage, "DC voltage");
+    SetPoint(item::kCurrentSetpoint, "A", kLimitCurrent, "DC current; negative charges");
+    SetPoint(item::kPowerSetpoint, "W", kLimitPower, "DC power; negative charges");
     Sent(item::kSelfStart, T::kFlag, "",
          "starts by itself at power-on; as it was sent last, the device does not tell it");
   }
@@ -282,6 +292,19 @@ const std::shared_ptr<const ItemTable>& Items() {
   static const auto* const table = new std::shared_ptr<const ItemTable>(
       std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = *specs}}));
   return *table;
+}
+
+std::span<const char* const> SetPointNames() {
+  static constexpr const char* kNames[] = {item::kVoltageSetpoint, item::kCurrentSetpoint,
+                                           item::kPowerSetpoint};
+  return kNames;
+}
+
+std::optional<ItemId> SetPointOf(std::string_view parameter) {
+  for (const char* name : SetPointNames()) {
+    if (parameter == name) return IdOf(name);
+  }
+  return std::nullopt;
 }
 
 ItemId IdOf(std::string_view name) {

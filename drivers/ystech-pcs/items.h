@@ -29,6 +29,10 @@ std::span<const size_t> RowsOf(Pf pf);
 const std::shared_ptr<const ItemTable>& Items();
 // Requires that there is such an item.
 ItemId IdOf(std::string_view name);
+// Items that can be written: parameters of modes, by their names.
+std::span<const char* const> SetPointNames();
+// nullopt: no item is of this parameter.
+std::optional<ItemId> SetPointOf(std::string_view parameter);
 
 // The item's value from its field's. Requires a row with a frame.
 Value ToValue(const ItemRow& row, double field);

@@ -298,7 +298,7 @@ void PcsDriver::Refresh(std::vector<ItemId> items, std::function<void(absl::Stat
     std::optional<Pf> pf = row.pf;
     const std::string_view name = row.spec.name;
     if (name == item::kIsRunning || name == item::kIsFaulty) pf = Pf::kStatus;
-    if (name.starts_with(item::kParameterPrefix)) pf = Pf::kModeParams34Reply;
+    if (name.starts_with(item::kParameterPrefix) || SetPointOf(name)) pf = Pf::kModeParams34Reply;
     if (!pf) continue;  // what was sent stands as it is
     waiting.frames.insert(*pf);
     if (FrameOf(*pf).sent == Sent::kReply) reads.insert(*pf);

@@ -271,6 +271,9 @@ TEST(PcsReadings, OfTheModeAreInItsOwnUnits) {
   EXPECT_EQ(alone.Number("mode_parameter_2"), -50);
   EXPECT_EQ(alone.Number("mode_parameter_3"), 5);
   EXPECT_EQ(alone.h.state.Read("mode_parameter_4").quality, Quality::kNeverRead);
+  EXPECT_EQ(alone.Number("voltage_setpoint"), 400);
+  EXPECT_EQ(alone.Number("current_setpoint"), -50);
+  EXPECT_EQ(alone.h.state.Read("power_setpoint").quality, Quality::kNeverRead);
 }
 
 // 400 V are not 400 A.
@@ -282,6 +285,7 @@ TEST(PcsReadings, ParametersOfTheModeBeforeAreNotBelieved) {
   ASSERT_EQ(alone.h.state.Read("mode_parameter_1").quality, Quality::kGood);
   alone.Receive("1836B4FA#2100000000000000");
   EXPECT_EQ(alone.h.state.Read("mode_parameter_1").quality, Quality::kStale);
+  EXPECT_EQ(alone.h.state.Read("voltage_setpoint").quality, Quality::kStale);
 }
 
 TEST(PcsReadings, AnUnknownStateStaysANumber) {
@@ -323,7 +327,10 @@ TEST(PcsReadings, AllItemsAreReadFromAWholeDevice) {
                                        "mode_parameter_1",
                                        "mode_parameter_2",
                                        "mode_parameter_3",
-                                       "mode_parameter_4"};
+                                       "mode_parameter_4",
+                                       "voltage_setpoint",
+                                       "current_setpoint",
+                                       "power_setpoint"};
   for (ItemId id = 0; id < Items()->size(); ++id) {
     const std::string name = Items()->Name(id);
     EXPECT_EQ(b.QualityOf(name) == Quality::kGood, !never.contains(name)) << name;

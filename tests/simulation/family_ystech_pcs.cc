@@ -145,6 +145,20 @@ int AllowsMode(const ActionCall& call, const PlannedDevice& device, const CanFra
   return stops && Code(frame) == kStartStop && frame.data[0] == 0 && frame.data[1] == 0 ? 1 : 0;
 }
 
+// The current alone: a parameter of constant current, and the second of CC-CV; what stands beside
+// it, or in the other frame, is what the device had.
+int AllowsCurrent(double ampere, const CanFrame& frame) {
+  if (Code(frame) == kSetParameters34) return 1;
+  if (Code(frame) != kSetParameters12) return 0;
+  CanFrame wanted{.dlc = 8};
+  PutNumber(ampere, 0.001, 0, &wanted);
+  const auto at = [&](size_t offset) {
+    return std::equal(wanted.data.begin(), wanted.data.begin() + 4,
+                      frame.data.begin() + static_cast<ptrdiff_t>(offset));
+  };
+  return at(0) || at(4) ? 1 : 0;
+}
+
 class YstechPcs final : public Family {
  public:
   const DriverInfo& driver() const override { return *FindDriver("ystech-pcs"); }
@@ -216,6 +230,10 @@ class YstechPcs final : public Family {
   }
 
   Act MakeSetting(Random& random, const PlannedDevice&) const override {
+    if (random.Chance(0.2)) {
+      return std::vector<NamedWrite>{
+          {"current_setpoint", Value::Number(std::floor(random.Between(-100, 100)))}};
+    }
     const char* const name = random.Chance(0.6) ? "update_parameters" : "set_mode";
     return ActionCall{name,
                       {{"mode", Value::Text("dc_constant_current")},
@@ -302,8 +320,14 @@ class YstechPcs final : public Family {
   }
 
   int Allows(const Act& act, const PlannedDevice& device, const CanFrame& frame) const override {
+    if ((frame.id >> 8 & 0xFF) != device.address) return 0;
+    if (const auto* writes = std::get_if<std::vector<NamedWrite>>(&act)) {
+      if (writes->size() != 1 || writes->front().item != "current_setpoint") return 0;
+      const Value& value = writes->front().value;
+      const bool number = value.type() == ValueType::kNumber || value.type() == ValueType::kInteger;
+      return number ? AllowsCurrent(value.AsNumber(), frame) : 0;
+    }
     const auto* call = std::get_if<ActionCall>(&act);
-    if (call == nullptr || (frame.id >> 8 & 0xFF) != device.address) return 0;
     const uint32_t code = Code(frame);
     const bool stop = code == kStartStop && frame.data[0] == 0 && frame.data[1] == 0;
     const std::string& name = call->name;
