@@ -37,6 +37,9 @@ class Recorder final : public AuditLog, public AlarmStore {
       Show(entry.kind, entry.device_id + ": " + entry.text);
     } else if (entry.kind == "interlock") {
       Show(entry.kind, entry.text);
+    } else if (IsDaemonsOwn(entry.identity) && entry.kind != "result") {
+      // A step that sets an item, or that may not.
+      Show("set", entry.device_id + ": " + entry.text + " (" + entry.identity + ")");
     }
     return absl::OkStatus();
   }

@@ -16,7 +16,7 @@ namespace canhub {
 struct ReplayEvent {
   Duration at{};     // since the log's first frame
   WallTime time{};   // by the log's clock
-  std::string kind;  // "state", "alarm", "interlock", "safe_action", "frame"
+  std::string kind;  // "state", "alarm", "interlock", "safe_action", "set", "frame"
   std::string text;
 };
 

@@ -37,6 +37,16 @@ std::optional<Duration> ReadPatience(MapReader& map, std::string_view key, Durat
   return ReadTime(map, key, otherwise);
 }
 
+// The items of a list; none when there is no such key, or after a report.
+const std::vector<YamlNode>& ReadList(MapReader& map, std::string_view key, Problems* problems) {
+  static const auto* const none = new std::vector<YamlNode>;
+  const YamlNode* node = map.Find(key);
+  if (node == nullptr) return *none;
+  if (node->kind == YamlNode::Kind::kList) return node->items;
+  problems->Add(node->line, map.PathOf(key), node->Describe(), "a list");
+  return *none;
+}
+
 // All of a node on one line, for comparing it with another.
 std::string Source(const YamlNode& node) {
   std::string text = node.text;
@@ -171,48 +181,160 @@ void ReadLevel(const YamlNode::Entry& entry, const RuleNames& names, Config* con
 
 // ---------------------------------------------------------------- interlocks
 
+// What is to be written into the item, in its type; a report when it cannot be.
+std::optional<Value> ReadItemValue(const YamlNode& node, const std::string& path,
+                                   const ItemSpec& spec, const DeviceConfig& device,
+                                   Problems* problems) {
+  Bounds bounds{spec.minimum, spec.maximum, "the item's own"};
+  // A number with an upper bound alone is bounded in its magnitude.
+  if (spec.type == ValueType::kNumber && spec.maximum && !spec.minimum) {
+    bounds.minimum = -*spec.maximum;
+  }
+  if (const auto limit = device.limits.find(spec.limit); limit != device.limits.end()) {
+    const auto origin = device.limit_origins.find(spec.limit);
+    const std::string source = origin == device.limit_origins.end() ? "" : origin->second;
+    if (!bounds.maximum || *bounds.maximum > limit->second) {
+      bounds.maximum = limit->second;
+      bounds.source = source;
+    }
+    if (!bounds.minimum || *bounds.minimum < -limit->second) {
+      bounds.minimum = -limit->second;
+      bounds.source = source;
+    }
+  }
+  switch (spec.type) {
+    case ValueType::kFlag:
+      if (const std::optional<bool> flag = ReadFlag(node, path, problems)) {
+        return Value::Flag(*flag);
+      }
+      return std::nullopt;
+    case ValueType::kInteger:
+      for (const ValueLabel& label : spec.labels) {
+        if (node.text == label.name) return Value::Integer(label.value);
+      }
+      if (const std::optional<int64_t> integer = ReadInteger(node, path, bounds, problems)) {
+        return Value::Integer(*integer);
+      }
+      return std::nullopt;
+    case ValueType::kNumber:
+      if (const std::optional<double> number =
+              ReadNumber(node, path, spec.unit, bounds, problems)) {
+        return Value::Number(*number);
+      }
+      return std::nullopt;
+    default:
+      if (const std::optional<std::string> text = ReadText(node, path, problems)) {
+        return Value::Text(*text);
+      }
+      return std::nullopt;
+  }
+}
+
+// {set: pcs1/current_setpoint, to: 2 A}; false after a report.
+bool ReadSet(MapReader& map, const std::string& name, const RuleNames& names, SafeStep* step,
+             Problems* problems) {
+  const int line = map.LineOf("set");
+  const YamlNode* to = map.Need("to", "the value that is set");
+  const ItemSpec* spec = names.NeedSpec(name, line, map.PathOf("set"), problems);
+  if (spec == nullptr || to == nullptr) return false;
+  if (spec->access == Access::kReadOnly) {
+    problems->Add(line, map.PathOf("set"), Quote(name) + ", which can only be read",
+                  "an item that can be set");
+    return false;
+  }
+  const size_t slash = name.find('/');
+  step->device = name.substr(0, slash);
+  const std::optional<Value> value = ReadItemValue(
+      *to, map.PathOf("to"), *spec, names.config().FindDevice(step->device)->config, problems);
+  if (!value) return false;
+  // Commands are looked up by the item's own name.
+  const std::shared_ptr<const ItemTable> table = names.ItemsOf(step->device);
+  step->item = table->Name(*table->Find(name.substr(slash + 1)));
+  step->value = *value;
+  step->text = step->device + "/" + step->item + " = " + to->text;
+  return true;
+}
+
+// "pcs1/stop"; false after a report.
+bool ReadAct(const std::string& act, int line, const std::string& path, const RuleNames& names,
+             SafeStep* step, Problems* problems) {
+  const size_t slash = act.find('/');
+  step->device = act.substr(0, slash);
+  step->action = slash == std::string::npos ? "" : act.substr(slash + 1);
+  if (!names.NeedDevice(step->device, line, path, problems)) return false;
+  std::vector<std::string> actions = SafeActions(*names.config().FindDevice(step->device)->driver);
+  std::erase(actions, "hold");
+  step->text = act;
+  if (std::find(actions.begin(), actions.end(), step->action) != actions.end()) return true;
+  problems->Add(line, path, Quote(act) + Suggestion(step->action, actions),
+                "a safe action of " + step->device + ": " + JoinNames(actions));
+  return false;
+}
+
 void ReadStep(const YamlNode& node, const std::string& path, const RuleNames& names,
-              InterlockRule* rule, Problems* problems) {
-  const char* const form = "a safe action, like \"pcs1/stop\", or a map with act, until and within";
+              std::vector<SafeStep>* steps, Problems* problems) {
+  const char* const form =
+      "a safe action, like \"pcs1/stop\", or a map with act, or set and to, and until, within, if";
   SafeStep step{.line = node.line};
-  std::optional<std::string> act;
-  if (node.kind == YamlNode::Kind::kMap) {
-    MapReader map(node, path, problems);
-    act = map.Text("act");
-    if (const YamlNode* until = map.Find("until")) {
-      step.until = ReadCondition(*until, map.PathOf("until"), names, problems);
-    }
-    if (step.until) {
-      step.within = ReadTime(map, "within", std::chrono::seconds(2));
-    } else {
-      map.Refuse("within", "found it without until, expected the two together");
-    }
-    if (!act && !step.until) {
-      problems->Add(node.line, path, "neither act nor until", form);
-    }
-    map.RejectUnknown();
+  if (node.kind != YamlNode::Kind::kMap) {
+    const std::optional<std::string> act = ReadText(node, path, problems, form);
+    if (!act || !ReadAct(*act, node.line, path, names, &step, problems)) return;
+    steps->push_back(std::move(step));
+    return;
+  }
+  MapReader map(node, path, problems);
+  const std::optional<std::string> act = map.Text("act");
+  const std::optional<std::string> set = act ? std::nullopt : map.Text("set");
+  if (act) map.Refuse("set", "found it beside act, expected a step for each");
+  if (!set) map.Refuse("to", "found it without set, expected the two together");
+  if (const YamlNode* until = map.Find("until")) {
+    step.until = ReadCondition(*until, map.PathOf("until"), names, problems);
+  }
+  if (step.until) {
+    step.within = ReadTime(map, "within", std::chrono::seconds(2));
   } else {
-    act = ReadText(node, path, problems, form);
+    map.Refuse("within", "found it without until, expected the two together");
   }
-  if (act) {
-    const size_t slash = act->find('/');
-    step.device = act->substr(0, slash);
-    step.action = slash == std::string::npos ? "" : act->substr(slash + 1);
-    if (!names.NeedDevice(step.device, node.line, path, problems)) return;
-    std::vector<std::string> actions = SafeActions(*names.config().FindDevice(step.device)->driver);
-    std::erase(actions, "hold");
-    if (std::find(actions.begin(), actions.end(), step.action) == actions.end()) {
-      problems->Add(node.line, path, Quote(*act) + Suggestion(step.action, actions),
-                    "a safe action of " + step.device + ": " + JoinNames(actions));
-      return;
+  if (const YamlNode* only_if = map.Find("if")) {
+    step.only_if = ReadCondition(*only_if, map.PathOf("if"), names, problems);
+  }
+  if (!act && !set && !step.until) {
+    problems->Add(node.line, path, "neither act nor set nor until", form);
+  }
+  const bool whole = act   ? ReadAct(*act, node.line, path, names, &step, problems)
+                     : set ? ReadSet(map, *set, names, &step, problems)
+                           : true;
+  map.RejectUnknown();
+  if (!whole) return;
+  if (!step.acts() && step.until) step.text = "until " + step.until->text;
+  steps->push_back(std::move(step));
+}
+
+// What only the end of one that does not latch can have.
+void ReadEnd(MapReader& map, const RuleNames& names, InterlockRule* rule, Problems* problems) {
+  if (rule->latch) {
+    constexpr char kWhy[] = "found it where the interlock latches, expected latch: false beside it";
+    map.Refuse("hold", kWhy);
+    map.Refuse("on_clear", kWhy);
+    return;
+  }
+  rule->hold = ReadTime(map, "hold", Duration(0));
+  for (const YamlNode& item : ReadList(map, "on_clear", problems)) {
+    const size_t before = problems->size();
+    ReadStep(item, map.PathOf("on_clear"), names, &rule->clear_steps, problems);
+    if (problems->size() != before) continue;
+    const SafeStep& step = rule->clear_steps.back();
+    if (!step.acts() || std::any_of(rule->steps.begin(), rule->steps.end(),
+                                    [&](const SafeStep& own) { return Meet(own, step); })) {
+      continue;
     }
+    problems->Add(step.line, map.PathOf("on_clear"), step.text + ", where `do` does nothing",
+                  "the end of what `do` does");
   }
-  step.text = act.value_or(step.until ? "until " + step.until->text : "");
-  rule->steps.push_back(std::move(step));
 }
 
 void ReadRefusal(const YamlNode& node, const std::string& path, const RuleNames& names,
-                 InterlockRule* rule, Problems* problems) {
+                 std::vector<Refusal>* refuse, Problems* problems) {
   const std::optional<std::string> text = ReadText(
       node, path, problems, "a device, or an action or an item of it, like \"pcs1/start\"");
   if (!text) return;
@@ -239,7 +361,7 @@ void ReadRefusal(const YamlNode& node, const std::string& path, const RuleNames&
       refusal.name = table->Name(*table->Find(refusal.name));
     }
   }
-  rule->refuse.push_back(std::move(refusal));
+  refuse->push_back(std::move(refusal));
 }
 
 void ReadInterlock(const YamlNode::Entry& entry, const RuleNames& names, Config* config,
@@ -261,19 +383,10 @@ void ReadInterlock(const YamlNode::Entry& entry, const RuleNames& names, Config*
   const std::optional<size_t> severity = map.Choice("severity", {"warning", "dangerous"});
   if (severity == 0U) rule.severity = Level::kWarning;
   rule.unknown_for = ReadTime(map, "unknown_for", Duration(0));
-  const auto list = [&](const char* key, auto read) {
-    const YamlNode* node = map.Find(key);
-    if (node == nullptr) return false;
-    if (node->kind != YamlNode::Kind::kList) {
-      problems->Add(node->line, map.PathOf(key), node->Describe(), "a list");
-      return true;
-    }
-    for (const YamlNode& item : node->items) {
-      read(item, map.PathOf(key), names, &rule, problems);
-    }
-    return true;
-  };
-  list("do", ReadStep);
+  for (const YamlNode& item : ReadList(map, "do", problems)) {
+    ReadStep(item, map.PathOf("do"), names, &rule.steps, problems);
+  }
+  ReadEnd(map, names, &rule, problems);
   if (const YamlNode* verify = map.Find("verify")) {
     // All of them must hold, other than what trips: one is enough there.
     YamlNode all = *verify;
@@ -284,7 +397,10 @@ void ReadInterlock(const YamlNode::Entry& entry, const RuleNames& names, Config*
     rule.verify = ReadCondition(all, map.PathOf("verify"), names, problems);
   }
   rule.verify_within = ReadTime(map, "verify_within", std::chrono::seconds(5));
-  if (!list("refuse", ReadRefusal)) {
+  for (const YamlNode& item : ReadList(map, "refuse", problems)) {
+    ReadRefusal(item, map.PathOf("refuse"), names, &rule.refuse, problems);
+  }
+  if (map.Find("refuse") == nullptr) {
     // Who was made safe is not to be commanded.
     for (const SafeStep& step : rule.steps) {
       const auto is = [&](const Refusal& refusal) { return refusal.device == step.device; };
@@ -293,11 +409,11 @@ void ReadInterlock(const YamlNode::Entry& entry, const RuleNames& names, Config*
       }
     }
   }
-  list("yields_to", [](const YamlNode& node, const std::string& at, const RuleNames&,
-                       InterlockRule* own, Problems* out) {
-    if (const std::optional<std::string> id = ReadText(node, at, out))
-      own->yields_to.push_back(*id);
-  });
+  for (const YamlNode& item : ReadList(map, "yields_to", problems)) {
+    if (std::optional<std::string> id = ReadText(item, map.PathOf("yields_to"), problems)) {
+      rule.yields_to.push_back(*std::move(id));
+    }
+  }
   map.RejectUnknown();
   if (problems->size() != before) return;
   if (rule.steps.empty() && rule.refuse.empty()) {

@@ -289,6 +289,93 @@ TEST(InterlockSection, WhatIsWrongIsNamed) {
               HasSubstr("found the interlock \"gard\" (did you mean \"guard\"?)"));
 }
 
+// ---------------------------------------------------------------- items that are set
+
+std::string StepError(const std::string& step) {
+  return ErrorOf(Interlock("when: alarm psu0/trip, do: [" + step + "]"));
+}
+
+TEST(InterlockSection, SetsItemsOfEachType) {
+  const auto config = Parse(
+      "interlocks:\n  guard:\n    when: alarm psu0/trip\n    do:\n"
+      "      - {set: psu1/ch0.Control.voltageSet, to: 1.5 kV, if: psu1/ch0.is_on is true}\n"
+      "      - {set: psu1/ch0.is_on, to: false}\n"
+      "      - {set: psu1/ch1.mode, to: tripped, until: psu1/ch1.state is tripped, within: 1 s}\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const InterlockRule& rule = config->safety.interlocks.at(0);
+  ASSERT_EQ(rule.steps.size(), 3u);
+  EXPECT_EQ(rule.steps[0].device, "psu1");
+  EXPECT_EQ(rule.steps[0].item, "ch0.voltage_set");
+  EXPECT_EQ(rule.steps[0].value, Value::Number(1500));
+  EXPECT_EQ(rule.steps[0].only_if->text, "psu1/ch0.is_on is true");
+  EXPECT_EQ(rule.steps[0].text, "psu1/ch0.voltage_set = 1.5 kV");
+  EXPECT_EQ(rule.steps[1].value, Value::Flag(false));
+  EXPECT_EQ(rule.steps[2].value, Value::Integer(2));
+  EXPECT_EQ(rule.steps[2].within, std::chrono::seconds(1));
+  ASSERT_EQ(rule.refuse.size(), 1u);
+  EXPECT_EQ(rule.refuse[0].device, "psu1");
+}
+
+TEST(InterlockSection, OnlyWhatCanBeSet) {
+  EXPECT_EQ(StepError("{set: psu1/ch0.voltage, to: 5 V}"),
+            "lab.yaml:6: interlocks.guard.do.set: found \"psu1/ch0.voltage\", which can only be "
+            "read, expected an item that can be set");
+  EXPECT_THAT(StepError("{set: psu1/ch0.volt_set, to: 5 V}"),
+              HasSubstr("interlocks.guard.do.set: found the item \"ch0.volt_set\" (did you mean"));
+  EXPECT_THAT(StepError("{set: psu1/ch0.voltage_set}"),
+              HasSubstr("guard.do.to: found no such key, expected the value that is set"));
+  EXPECT_THAT(StepError("{act: psu1/ramp_down, to: 5 V}"), HasSubstr("found it without set"));
+  EXPECT_THAT(StepError("{act: psu1/ramp_down, set: psu1/ch0.is_on, to: true}"),
+              HasSubstr("found it beside act"));
+}
+
+TEST(InterlockSection, OnlyValuesThatTheItemAndTheLimitsTake) {
+  EXPECT_EQ(StepError("{set: psu1/ch0.voltage_set, to: 7 kV}"),
+            "lab.yaml:6: interlocks.guard.do.to: found 7 kV, expected at most 6000 V (the "
+            "item's own)");
+  EXPECT_THAT(StepError("{set: psu1/ch0.voltage_set, to: -7 kV}"), HasSubstr("at least -6000 V"));
+  EXPECT_THAT(StepError("{set: psu1/ch0.voltage_set, to: 5}"), HasSubstr("a number with its unit"));
+  EXPECT_THAT(StepError("{set: psu1/ch0.is_on, to: 5}"), HasSubstr("interlocks.guard.do.to"));
+  EXPECT_THAT(StepError("{set: psu1/ch0.mode, to: triped}"), HasSubstr("interlocks.guard.do.to"));
+  const auto limited = ParseConfig(
+      "buses: {lab: {type: simulated, bitrate: 125000}}\n"
+      "devices:\n"
+      "  psu0: {driver: demo-psu, bus: lab, address: 0, limits: {voltage: 1 kV}}\n" +
+          Interlock("when: alarm psu0/trip, do: [{set: psu0/ch0.voltage_set, to: -1.1 kV}]"),
+      "lab.yaml", TestDrivers());
+  EXPECT_EQ(std::string(limited.status().message()),
+            "lab.yaml:5: interlocks.guard.do.to: found -1.1 kV, expected at least -1000 V "
+            "(lab.yaml:3, devices.psu0.limits.voltage)");
+}
+
+TEST(InterlockSection, EndsWhereItDoesNotLatch) {
+  const auto config =
+      Parse(Interlock("when: alarm psu0/trip, latch: false, hold: 60 s, "
+                      "do: [{set: psu1/ch0.is_on, to: true}], "
+                      "on_clear: [{set: psu1/ch0.is_on, to: false}]"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  const InterlockRule& rule = config->safety.interlocks.at(0);
+  EXPECT_EQ(rule.hold, std::chrono::seconds(60));
+  ASSERT_EQ(rule.clear_steps.size(), 1u);
+  EXPECT_EQ(rule.clear_steps[0].text, "psu1/ch0.is_on = false");
+}
+
+TEST(InterlockSection, WhatLatchesHasNoEndOfItsOwn) {
+  EXPECT_EQ(ErrorOf(Interlock("when: alarm psu0/trip, refuse: [psu1], hold: 60 s")),
+            "lab.yaml:6: interlocks.guard.hold: found it where the interlock latches, expected "
+            "latch: false beside it");
+  EXPECT_THAT(ErrorOf(Interlock("when: alarm psu0/trip, refuse: [psu1], on_clear: []")),
+              HasSubstr("guard.on_clear: found it where the interlock latches"));
+}
+
+TEST(InterlockSection, EndsWhatItBegan) {
+  EXPECT_EQ(ErrorOf(Interlock("when: alarm psu0/trip, latch: false, "
+                              "do: [{set: psu1/ch0.is_on, to: true}], "
+                              "on_clear: [{set: psu1/ch1.is_on, to: false}]")),
+            "lab.yaml:6: interlocks.guard.on_clear: found psu1/ch1.is_on = false, where `do` does "
+            "nothing, expected the end of what `do` does");
+}
+
 TEST(InterlockSection, ChecksOfTheRulesTogether) {
   EXPECT_EQ(ErrorOf(Interlock("when: psu0/ch0.voltage > 7 kV, refuse: [psu1]")),
             "lab.yaml:6: interlocks.guard.when: found a condition that can never hold, expected "

@@ -27,10 +27,19 @@ inline std::shared_ptr<const ItemTable> DemoPsuItems(const DeviceConfig&) {
   static constexpr ValueLabel kLabels[] = {{0, "off"}, {1, "on"}, {2, "tripped"}};
   static const std::vector<ItemSpec> specs = {
       {.name = "voltage", .unit = "V", .lowest = 0, .highest = 6500},
-      {.name = "voltage_set", .unit = "V", .access = Access::kReadWrite},
+      {.name = "voltage_set",
+       .alias = "Control.voltageSet",
+       .unit = "V",
+       .access = Access::kReadWrite,
+       .maximum = 6000,
+       .limit = "voltage"},
       {.name = "temperature", .unit = "degC"},
       {.name = "state", .type = ValueType::kInteger, .labels = kLabels},
-      {.name = "is_on", .type = ValueType::kFlag},
+      {.name = "is_on", .type = ValueType::kFlag, .access = Access::kReadWrite},
+      {.name = "mode",
+       .type = ValueType::kInteger,
+       .access = Access::kReadWrite,
+       .labels = kLabels},
       {.name = "model_name", .type = ValueType::kText}};
   return std::make_shared<const ItemTable>(
       std::vector<ItemBlock>{{.prefix = "ch", .count = 2, .specs = specs}});

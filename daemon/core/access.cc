@@ -5,6 +5,10 @@
 namespace canhub {
 namespace {
 
+constexpr char kDaemon[] = "canhubd";
+// No client's identity begins so.
+constexpr char kInterlockPrefix[] = "interlock:";
+
 // '*' stands for any characters, none included. Linear in practice: on a mismatch only the last
 // star grows.
 bool MatchesPattern(std::string_view pattern, std::string_view text) {
@@ -30,7 +34,15 @@ bool MatchesPattern(std::string_view pattern, std::string_view text) {
 
 }  // namespace
 
-Caller DaemonCaller() { return {"canhubd", Role::kEngineer}; }
+Caller DaemonCaller() { return {kDaemon, Role::kEngineer}; }
+
+Caller InterlockCaller(const std::string& interlock) {
+  return {kInterlockPrefix + interlock, Role::kEngineer};
+}
+
+bool IsDaemonsOwn(std::string_view identity) {
+  return identity == kDaemon || identity.starts_with(kInterlockPrefix);
+}
 
 Role AccessRules::RoleOf(std::string_view identity) const {
   for (const AccessRule& rule : rules_) {

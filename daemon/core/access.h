@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "drivers/api/driver.h"
@@ -15,6 +16,10 @@ struct Caller {
 };
 // The daemon itself: safe actions, lease lapses, shutdown.
 Caller DaemonCaller();
+// One of its interlocks: "interlock:battery_danger".
+Caller InterlockCaller(const std::string& interlock);
+// Either of them.
+bool IsDaemonsOwn(std::string_view identity);
 
 struct AccessRule {
   std::string identity;  // "*" within it stands for any characters

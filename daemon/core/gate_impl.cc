@@ -156,12 +156,22 @@ class Gate final : public HubGate {
     interlocks_.store(interlocks, std::memory_order_release);
   }
 
-  void Submit(CommandRequest request, CommandCallback done) override;
+  void Submit(CommandRequest request, CommandCallback done) override {
+    Submit(std::move(request), nullptr, std::move(done));
+  }
+  void SubmitInterlockWrite(InterlockWrite write, MonoTime deadline,
+                            CommandCallback done) override {
+    Submit({.caller = InterlockCaller(write.interlock),
+            .device_id = write.device_id,
+            .what = std::vector<NamedWrite>{write.write},
+            .deadline = deadline},
+           &write, std::move(done));
+  }
   absl::Status Check(const CommandRequest& request) const override {
     const Device found = Find(request.device_id);
     if (found.device == nullptr) return UnknownDevice(request.device_id);
     const MonoTime now = clock_->Now();
-    const absl::StatusOr<Checked> checked = Check(*found.device, request, now);
+    const absl::StatusOr<Checked> checked = Check(*found.device, request, nullptr, now);
     if (!checked.ok() || checked->safe || request.request_id.empty()) return checked.status();
     return request_ids_.Look(request.caller.identity, request.device_id, request.request_id, now);
   }
@@ -175,8 +185,13 @@ class Gate final : public HubGate {
   }
 
   int RevokeDevice(const std::string& device_id, const absl::Status& why) override {
-    return ledger_->Withdraw([&](const Pending& p) { return !p.frame && p.place == device_id; },
-                             why);
+    const InterlockAuthority* interlocks = interlocks_.load(std::memory_order_acquire);
+    return ledger_->Withdraw(
+        [&](const Pending& p) {
+          if (p.frame || p.place != device_id) return false;
+          return !p.step || (interlocks != nullptr && !interlocks->MaySet(*p.step).ok());
+        },
+        why);
   }
 
   int RevokeFrames(const std::string& bus_id, const absl::Status& why) override {
@@ -225,17 +240,22 @@ class Gate final : public HubGate {
                      {{"device_id", Printable(device_id, kMaxQuotedName)}});
   }
 
+  // `step`: of an interlock; nullptr: somebody's command.
+  void Submit(CommandRequest request, const InterlockWrite* step, CommandCallback done);
+
   // Where the lease is checked: first in its turn, and once more when the command can be revoked.
-  absl::Status CheckLease(const GatedDevice& device, const CommandRequest& request) const {
+  absl::Status CheckLease(const GatedDevice& device, const CommandRequest& request,
+                          const InterlockWrite* step) const {
     const LeaseAuthority* leases = leases_.load(std::memory_order_acquire);
-    if (leases == nullptr) return absl::OkStatus();
+    if (leases == nullptr || step != nullptr) return absl::OkStatus();
     return leases->MayCommand(device.config.id, request.caller, request.lease_id,
                               device.require_lease);
   }
 
   struct Checked;
   // The same of interlocks.
-  absl::Status CheckInterlocks(const GatedDevice& device, const Checked& checked) const;
+  absl::Status CheckInterlocks(const GatedDevice& device, const Checked& checked,
+                               const InterlockWrite* step) const;
 
   struct Checked {
     std::variant<std::vector<ItemWrite>, ActionCall> what;
@@ -246,7 +266,7 @@ class Gate final : public HubGate {
   };
   // Every check up to the deadline.
   absl::StatusOr<Checked> Check(const GatedDevice& device, const CommandRequest& request,
-                                MonoTime now) const;
+                                const InterlockWrite* step, MonoTime now) const;
 
   // Audits and answers a refusal.
   void Refuse(const Caller& caller, const std::string& place, const std::string& request_id,
@@ -282,7 +302,7 @@ class Gate final : public HubGate {
 };
 
 absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const CommandRequest& request,
-                                          MonoTime now) const {
+                                          const InterlockWrite* step, MonoTime now) const {
   const std::string& id = device.config.id;
   const auto* call = std::get_if<ActionCall>(&request.what);
   const ActionSpec* action = call == nullptr ? nullptr : FindAction(*device.driver, call->name);
@@ -293,7 +313,7 @@ absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const Comma
   }
   const bool safe = action != nullptr && action->safe;
   if (!safe) {
-    if (absl::Status status = CheckLease(device, request); !status.ok()) return status;
+    if (absl::Status status = CheckLease(device, request, step); !status.ok()) return status;
   }
   Checked checked;
   checked.safe = safe;
@@ -313,7 +333,7 @@ absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const Comma
     checked.what = *std::move(typed);
   }
   if (!safe) {
-    if (absl::Status status = CheckInterlocks(device, checked); !status.ok()) return status;
+    if (absl::Status status = CheckInterlocks(device, checked, step); !status.ok()) return status;
   }
   if (absl::Status status = CheckRequestId(id, request.request_id); !status.ok()) return status;
   if (absl::Status status =
@@ -329,9 +349,11 @@ absl::StatusOr<Gate::Checked> Gate::Check(const GatedDevice& device, const Comma
   return checked;
 }
 
-absl::Status Gate::CheckInterlocks(const GatedDevice& device, const Checked& checked) const {
+absl::Status Gate::CheckInterlocks(const GatedDevice& device, const Checked& checked,
+                                   const InterlockWrite* step) const {
   const InterlockAuthority* interlocks = interlocks_.load(std::memory_order_acquire);
   if (interlocks == nullptr) return absl::OkStatus();
+  if (step != nullptr) return interlocks->MaySet(*step);
   std::vector<std::string> names;
   if (const auto* call = std::get_if<ActionCall>(&checked.what)) {
     names.push_back(call->name);
@@ -357,7 +379,7 @@ void Gate::Refuse(const Caller& caller, const std::string& place, const std::str
   entry.status = absl::StatusCodeToString(status.code());
   // Nothing was done: a record that is full keeps its reserve for what is done. That a safe action
   // of the daemon's own could not be done belongs there too.
-  if (caller.identity != DaemonCaller().identity) {
+  if (!IsDaemonsOwn(caller.identity)) {
     audit_->Append(std::move(entry)).IgnoreError();
   } else {
     audit_->AppendReserved(std::move(entry)).IgnoreError();
@@ -434,7 +456,7 @@ void Gate::PostSafe(const GatedDevice& device, PendingPtr pending, ActionCall ca
   }
 }
 
-void Gate::Submit(CommandRequest request, CommandCallback done) {
+void Gate::Submit(CommandRequest request, const InterlockWrite* step, CommandCallback done) {
   const MonoTime now = clock_->Now();
   const Device found = Find(request.device_id);
   if (found.device == nullptr) {
@@ -449,7 +471,7 @@ void Gate::Submit(CommandRequest request, CommandCallback done) {
   }
   const GatedDevice& device = *found.device;
   const std::string& id = device.config.id;
-  absl::StatusOr<Checked> checked = Check(device, request, now);
+  absl::StatusOr<Checked> checked = Check(device, request, step, now);
   if (!checked.ok()) {
     Refuse(request.caller, id, request.request_id, DescribeRequest(request), checked.status(),
            found.counts.get(), done);
@@ -470,6 +492,7 @@ void Gate::Submit(CommandRequest request, CommandCallback done) {
     return;
   }
   pending->lease_id = request.lease_id;
+  if (step != nullptr) pending->step = *step;
   pending->target = device.target;
 
   const bool named = !request.request_id.empty();
@@ -490,17 +513,20 @@ void Gate::Submit(CommandRequest request, CommandCallback done) {
   // From here on whoever ends the lease, or trips an interlock, also revokes this command; what
   // came before is seen by the second look. There is no moment between the two (S02).
   ledger_->Add(pending);
-  absl::Status still = CheckLease(device, request);
-  if (still.ok()) still = CheckInterlocks(device, *checked);
+  absl::Status still = CheckLease(device, request, step);
+  if (still.ok()) still = CheckInterlocks(device, *checked, step);
   if (!still.ok()) {
     ledger_->Take(pending->id);
     refuse(std::move(still));
     return;
   }
-  if (absl::Status status = audit_->Append(ledger_->Entry("command", *pending, pending->text));
-      !status.ok()) {
+  absl::Status recorded = audit_->Append(ledger_->Entry("command", *pending, pending->text));
+  if (!recorded.ok() && step != nullptr) {
+    recorded = audit_->AppendReserved(ledger_->Entry("command", *pending, pending->text));
+  }
+  if (!recorded.ok()) {
     ledger_->Take(pending->id);
-    refuse(AuditRefusal(status, id));
+    refuse(AuditRefusal(recorded, id));
     return;
   }
   Command command;

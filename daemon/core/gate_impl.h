@@ -48,6 +48,13 @@ class LeaseAuthority {
                                      const Caller& caller, const std::string& lease_id) const = 0;
 };
 
+// A step of an interlock that sets an item.
+struct InterlockWrite {
+  std::string interlock;
+  std::string device_id;
+  NamedWrite write;
+};
+
 // What the gate asks of the interlocks, while one holds. Thread-safe, never blocks.
 class InterlockAuthority {
  public:
@@ -56,6 +63,9 @@ class InterlockAuthority {
   // chain of reasons.
   virtual absl::Status MayCommand(const std::string& device_id,
                                   const std::vector<std::string>& names) const = 0;
+  // Of a step of an interlock. Dangerous goes before warning, and what an interlock refuses is no
+  // hindrance to itself, to who sets the same, and once its condition is over.
+  virtual absl::Status MaySet(const InterlockWrite& write) const = 0;
   // Of raw frames on a bus with these devices: any of them may be meant.
   virtual absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const = 0;
 };
@@ -96,9 +106,14 @@ class HubGate : public CommandGate, public Steppable {
   // outlives the gate, or sets nullptr while nothing is submitted.
   virtual void SetInterlocks(const InterlockAuthority* interlocks) = 0;
 
+  // A step of an interlock: as Submit, but no lease is asked, and of interlocks MaySet. In the
+  // audit record as InterlockCaller, from the reserve if need be.
+  virtual void SubmitInterlockWrite(InterlockWrite write, MonoTime deadline,
+                                    CommandCallback done) = 0;
+
   // Withdraws every command and frame under way that was given under this lease, or to this
-  // device (safe actions excepted): revokes the guards at once, then cancels them with `why`.
-  // Returns how many.
+  // device (safe actions, and steps of interlocks that still may, excepted): revokes the guards at
+  // once, then cancels them with `why`. Returns how many.
   virtual int RevokeLease(const std::string& lease_id, const absl::Status& why) = 0;
   virtual int RevokeDevice(const std::string& device_id, const absl::Status& why) = 0;
   // Raw frames on this bus.

@@ -237,6 +237,10 @@ class FakeInterlocks final : public InterlockAuthority {
     for (const std::string& name : names) asked.push_back(device_id + "/" + name);
     return Answer();
   }
+  absl::Status MaySet(const InterlockWrite& write) const override {
+    asked.push_back(write.interlock + " " + write.device_id + "/" + write.write.item);
+    return Answer();
+  }
   absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override {
     asked.insert(asked.end(), device_ids.begin(), device_ids.end());
     return Answer();
@@ -281,6 +285,58 @@ TEST_F(GateTest, S10_NoInterlockRefusesASafeAction) {
   lab_.Submit(lab_.Act("emergency_off"));
   EXPECT_THAT(lab_.target().commands, SizeIs(1));
   EXPECT_THAT(interlocks.asked, SizeIs(0));
+}
+
+// ---------------------------------------------------------------- steps of interlocks
+
+const InterlockWrite kStep{"heat", "hv0", {"ch3.voltage_set", Value::Number(10)}};
+
+TEST_F(GateTest, AStepOfAnInterlockNeedsNoLeaseAndStandsInTheRecordAsIts) {
+  auto device = std::make_shared<GatedDevice>(lab_.Device(0));
+  device->require_lease = true;
+  lab_.gate->SetDevice(device);
+  lab_.gate->SubmitInterlockWrite(kStep, kNever, nullptr);
+  ASSERT_THAT(lab_.target().commands, SizeIs(1));
+  EXPECT_EQ(lab_.target().commands[0].urgency, Urgency::kCommand);
+  ASSERT_THAT(lab_.audit.entries(), SizeIs(1));
+  EXPECT_EQ(lab_.audit.entries()[0].identity, "interlock:heat");
+  EXPECT_EQ(lab_.audit.entries()[0].text, "ch3.voltage_set = 10 V, wait for confirmed");
+}
+
+TEST_F(GateTest, AStepOfAnInterlockKeepsToTheLimits) {
+  InterlockWrite step = kStep;
+  step.write.value = Value::Number(1001);
+  absl::Status status;
+  lab_.gate->SubmitInterlockWrite(step, kNever, [&](CommandResult r) { status = r.status; });
+  EXPECT_EQ(ReasonOf(status), "SETPOINT_ABOVE_LIMIT");
+  EXPECT_THAT(lab_.target().commands, IsEmpty());
+}
+
+TEST_F(GateTest, AStepOfAnInterlockIsRefusedByOthers) {
+  const FakeInterlocks interlocks(1);
+  lab_.gate->SetInterlocks(&interlocks);
+  absl::Status status;
+  lab_.gate->SubmitInterlockWrite(kStep, kNever, [&](CommandResult r) { status = r.status; });
+  EXPECT_EQ(ReasonOf(status), "INTERLOCKED");
+  EXPECT_THAT(interlocks.asked, ElementsAre("heat hv0/ch3.voltage_set"));
+}
+
+TEST_F(GateTest, ARecordThatIsFullStopsNoStepOfAnInterlock) {
+  lab_.audit.set_problem("disk full");
+  lab_.gate->SubmitInterlockWrite(kStep, kNever, nullptr);
+  EXPECT_THAT(lab_.target().commands, SizeIs(1));
+  EXPECT_THAT(lab_.audit.entries(), SizeIs(1));
+}
+
+TEST_F(GateTest, ARevokedDeviceKeepsTheStepThatMayGoOn) {
+  lab_.gate->SubmitInterlockWrite(kStep, kNever, nullptr);
+  lab_.Submit(lab_.Write("ch3.voltage_set", Value::Number(5)));
+  EXPECT_EQ(lab_.gate->RevokeDevice("hv0", absl::AbortedError("tripped")), 1);
+  EXPECT_TRUE(lab_.target().commands[0].guard->MaySend(lab_.clock.Now()));
+  const FakeInterlocks interlocks(1);
+  lab_.gate->SetInterlocks(&interlocks);
+  EXPECT_EQ(lab_.gate->RevokeDevice("hv0", absl::AbortedError("tripped")), 1);
+  EXPECT_FALSE(lab_.target().commands[0].guard->MaySend(lab_.clock.Now()));
 }
 
 TEST_F(GateTest, AnInterlockRefusesRawFramesOfItsDevicesBus) {

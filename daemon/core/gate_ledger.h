@@ -5,14 +5,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "daemon/core/command_gate.h"
 #include "daemon/core/command_target.h"
+#include "daemon/core/gate_impl.h"
 #include "daemon/core/store_api.h"
 #include "drivers/api/bus.h"
 #include "drivers/api/mutex.h"
@@ -36,7 +37,8 @@ struct Pending {
   std::string identity;
   std::string request_id;
   std::string lease_id;
-  std::string text;  // as in the audit record
+  std::optional<InterlockWrite> step;  // of an interlock
+  std::string text;                    // as in the audit record
   MonoTime accepted{};
   MonoTime sent{};  // frames only
   Stage wait_for = Stage::kConfirmed;

@@ -53,8 +53,9 @@ enum class InterlockState : uint8_t {
 std::string_view ToString(InterlockState state);  // "clear", …
 
 struct InterlockStepInfo {
-  enum class State : uint8_t { kIdle, kRunning, kDone, kFailed };
-  std::string text;  // "pcs1/stop"
+  // kSkipped: its `if` was not so, or another interlock has the device.
+  enum class State : uint8_t { kIdle, kRunning, kDone, kFailed, kSkipped };
+  std::string text;  // "pcs1/stop", "pcs1/current_setpoint = 2 A", "on_clear fan/on = false"
   State state = State::kIdle;
   std::string problem;  // why it failed
 };
@@ -88,8 +89,9 @@ class InterlockTable : public Steppable, public InterlockAuthority {
   // In the order of the configuration.
   virtual std::vector<InterlockInfo> List() const = 0;
   virtual std::vector<LevelInfo> Levels() const = 0;
-  // Lets go of a latched interlock. NOT_FOUND; PERMISSION_DENIED; FAILED_PRECONDITION: it is not
-  // latched, its condition holds, a level of it is not normal, or its sequence is under way.
+  // Lets go of a latched interlock, or of one whose end does not work. NOT_FOUND;
+  // PERMISSION_DENIED; FAILED_PRECONDITION: it is not latched, its condition holds, a level of it
+  // is not normal, or its sequence is under way.
   virtual absl::StatusOr<InterlockInfo> Acknowledge(const Caller& caller, const std::string& id,
                                                     const std::string& comment) = 0;
 };

@@ -11,11 +11,25 @@ Interlock::Interlock(size_t index, const InterlockRule* rule, SafetyInputs* inpu
                      InterlockHost* host)
     : index_(index), rule_(rule), inputs_(inputs), host_(host), when_(inputs->Compile(rule->when)) {
   if (rule->verify) verify_ = inputs->Compile(*rule->verify);
-  for (const SafeStep& step : rule->steps) {
-    Step& own = steps_.emplace_back();
-    own.info.text = step.text;
-    if (step.until) own.until = inputs->Compile(*step.until);
+  Compile(rule->steps, "");
+  Compile(rule->clear_steps, "on_clear ");
+}
+
+void Interlock::Compile(const std::vector<SafeStep>& rules, const std::string& prefix) {
+  for (const SafeStep& rule : rules) {
+    Step& step = steps_.emplace_back(Step{.rule = &rule});
+    step.info.text = prefix + rule.text;
+    if (rule.only_if) step.only_if = inputs_->Compile(*rule.only_if);
+    if (rule.until) step.until = inputs_->Compile(*rule.until);
   }
+}
+
+bool Interlock::Has(const SafeStep& what) const {
+  return std::any_of(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(rule_->steps.size()),
+                     [&](const Step& step) {
+                       return Meet(*step.rule, what) &&
+                              (step.acted || step.info.state == InterlockStepInfo::State::kIdle);
+                     });
 }
 
 bool Interlock::Look(MonoTime now) {
@@ -26,6 +40,8 @@ bool Interlock::Look(MonoTime now) {
   } else if (!unknown_since_) {
     unknown_since_ = now;
   }
+  over_ = when == Truth::kFalse;
+  holds_now_ = when == Truth::kTrue;
   settled_ |= when != Truth::kUnknown || !inputs_->settling();
   const bool settling = !settled_;
   const bool trips = when == Truth::kTrue || (when == Truth::kUnknown && !settling &&
@@ -51,12 +67,19 @@ bool Interlock::Look(MonoTime now) {
         std::vector<InterlockCause> causes;
         inputs_->AddCauses(when_, true, &causes);
         causes_ = std::move(causes);
+        // Its end is taken back.
+        if (clearing_ && trips) Trip(now);
       } else if (rule_->latch) {
         state_ = InterlockState::kLatched;
         events_.push_back(Event::kLatched);
-      } else if (phase_ != Phase::kSteps && phase_ != Phase::kVerifying) {
+      } else if (!clearing_ && (phase_ == Phase::kSteps || phase_ == Phase::kVerifying)) {
         // What has begun is brought to its end.
+      } else if (now < *tripped_ + rule_->hold) {
+        // Not yet.
+      } else if (rule_->clear_steps.empty() || (clearing_ && phase_ == Phase::kComplete)) {
         Release();
+      } else if (!clearing_) {
+        BeginSequence(/*clearing=*/true);
       }
       break;
     case InterlockState::kLatched:
@@ -68,12 +91,14 @@ bool Interlock::Look(MonoTime now) {
 
 void Interlock::Trip(MonoTime now) {
   state_ = InterlockState::kTripped;
-  if (!tripped_) tripped_ = now;
+  if (!tripped_ || clearing_) tripped_ = now;
   ++trips_;
   causes_.clear();
   inputs_->AddCauses(when_, true, &causes_);
   events_.push_back(Event::kTripped);
-  if (phase_ != Phase::kSteps && phase_ != Phase::kVerifying) BeginSequence();
+  if (clearing_ || (phase_ != Phase::kSteps && phase_ != Phase::kVerifying)) {
+    BeginSequence(/*clearing=*/false);
+  }
 }
 
 void Interlock::Restore(const std::string& why, MonoTime now) {
@@ -81,20 +106,22 @@ void Interlock::Restore(const std::string& why, MonoTime now) {
   tripped_ = now;
   causes_ = {
       {.condition = "latched before the daemon started", .subject = rule_->id, .found = why}};
-  if (!verify_) return BeginSequence();
+  if (!verify_) return BeginSequence(/*clearing=*/false);
   // What shows that it is safe gets its time to be read; nothing is sent where it does.
   phase_ = Phase::kIncomplete;
   retry_ = now + kRetry;
 }
 
-void Interlock::BeginSequence() {
+void Interlock::BeginSequence(bool clearing) {
   ++run_;
-  at_ = 0;
+  clearing_ = clearing;
+  blocked_ = false;
+  at_ = first();
   phase_ = Phase::kSteps;
-  for (Step& step : steps_) {
-    step.begun = step.waits = false;
-    step.info.state = InterlockStepInfo::State::kIdle;
-    step.info.problem.clear();
+  for (size_t i = first(); i < last(); ++i) {
+    steps_[i].begun = steps_[i].waits = false;
+    steps_[i].info.state = InterlockStepInfo::State::kIdle;
+    steps_[i].info.problem.clear();
   }
 }
 
@@ -106,39 +133,70 @@ void Interlock::Fail(size_t step, const std::string& why) {
 }
 
 bool Interlock::AnyFailed() const {
-  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+  return std::any_of(Running().begin(), Running().end(), [](const Step& step) {
     return step.info.state == InterlockStepInfo::State::kFailed;
   });
 }
 
 bool Interlock::AnyWaits() const {
-  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.waits; });
+  return std::any_of(Running().begin(), Running().end(),
+                     [](const Step& step) { return step.waits; });
+}
+
+bool Interlock::Wanted(const Step& step) const {
+  if (!step.rule->acts() && !step.only_if) return true;
+  if (clearing_) {
+    // Of what was not done there is nothing to end.
+    const bool done =
+        std::any_of(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(rule_->steps.size()),
+                    [&](const Step& own) { return own.acted && Meet(*own.rule, *step.rule); });
+    if (step.rule->acts() && !done) return false;
+  }
+  // Making safe is right while nothing is known; a value that corrects something is not.
+  const bool must_know = step.rule->sets();
+  if (step.only_if) {
+    const Truth wanted = inputs_->Evaluate(*step.only_if);
+    return must_know ? wanted == Truth::kTrue : wanted != Truth::kFalse;
+  }
+  return !must_know || clearing_ || rule_->severity == Level::kDangerous || holds_now_;
+}
+
+void Interlock::Begin(Step& step, MonoTime now) {
+  step.begun = true;
+  step.deadline = now + step.rule->within;
+  step.awaited = step.until && Wanted(step);
+  const bool left = !clearing_ && host_->Taken(*rule_, *step.rule, /*any=*/false);
+  if (!Wanted(step) || left) {
+    step.info.state = InterlockStepInfo::State::kSkipped;
+    return;
+  }
+  step.info.state = InterlockStepInfo::State::kRunning;
+  if (!step.rule->acts()) return;
+  step.waits = step.acted = true;
+  host_->Act(index_, run_, at_, *step.rule);
 }
 
 void Interlock::Proceed(MonoTime now) {
-  if (!acting()) return;
-  if (phase_ == Phase::kIncomplete && now >= retry_) BeginSequence();
-  if (phase_ == Phase::kComplete && verify_ && inputs_->Evaluate(*verify_) == Truth::kFalse) {
+  if (!acting() || (clearing_ && !over_)) return;
+  if (phase_ == Phase::kIncomplete && now >= retry_) BeginSequence(clearing_);
+  if (!clearing_ && phase_ == Phase::kComplete && verify_ &&
+      inputs_->Evaluate(*verify_) == Truth::kFalse) {
     // Somebody else has undone it.
-    BeginSequence();
+    BeginSequence(/*clearing=*/false);
   }
-  while (phase_ == Phase::kSteps && at_ < steps_.size()) {
-    const SafeStep& rule = rule_->steps[at_];
+  while (phase_ == Phase::kSteps && at_ < last()) {
     Step& step = steps_[at_];
     if (!step.begun) {
-      step.begun = true;
-      step.deadline = now + rule.within;
-      step.info.state = InterlockStepInfo::State::kRunning;
-      if (!rule.device.empty() && !host_->Yields(*rule_, rule.device)) {
-        step.waits = true;
-        host_->Act(index_, run_, at_, rule);
-      }
+      blocked_ = clearing_ && Wanted(step) && host_->Taken(*rule_, *step.rule, /*any=*/true);
+      if (blocked_) return;
+      Begin(step, now);
     }
-    if (step.until && inputs_->Evaluate(*step.until) != Truth::kTrue) {
+    if (step.awaited && inputs_->Evaluate(*step.until) != Truth::kTrue) {
       if (now < step.deadline) return;
       std::vector<InterlockCause> causes;
       inputs_->AddCauses(*step.until, false, &causes);
-      Fail(at_, "not in time: " + (causes.empty() ? rule.until->text : causes[0].ToText(now)));
+      Fail(at_,
+           "not in time: " + (causes.empty() ? step.rule->until->text : causes[0].ToText(now)));
     }
     if (!step.waits && step.info.state == InterlockStepInfo::State::kRunning) {
       step.info.state = InterlockStepInfo::State::kDone;
@@ -153,15 +211,16 @@ void Interlock::Proceed(MonoTime now) {
 }
 
 void Interlock::Verify(MonoTime now) {
+  const bool verifies = verify_ && !clearing_;
   const bool safe =
-      verify_ ? inputs_->Evaluate(*verify_) == Truth::kTrue : !AnyWaits() && !AnyFailed();
+      verifies ? inputs_->Evaluate(*verify_) == Truth::kTrue : !AnyWaits() && !AnyFailed();
   if (safe) {
     phase_ = Phase::kComplete;
-    events_.push_back(Event::kComplete);
+    if (!clearing_) events_.push_back(Event::kComplete);
     return;
   }
   if (phase_ == Phase::kIncomplete) return;
-  const bool hopeless = !verify_ && !AnyWaits();
+  const bool hopeless = !verifies && !AnyWaits();
   if (now < deadline_ && !hopeless) return;
   phase_ = Phase::kIncomplete;
   retry_ = now + kRetry;
@@ -181,9 +240,13 @@ void Interlock::ActionEnded(uint64_t run, size_t step, const absl::Status& statu
 void Interlock::Release() {
   state_ = InterlockState::kClear;
   phase_ = Phase::kIdle;
+  clearing_ = false;
   tripped_.reset();
   causes_.clear();
-  for (Step& step : steps_) step.info = {.text = std::move(step.info.text)};
+  for (Step& step : steps_) {
+    step.info = {.text = std::move(step.info.text)};
+    step.waits = step.acted = false;
+  }
   events_.push_back(Event::kReleased);
 }
 
@@ -198,6 +261,9 @@ absl::Status Interlock::MayAcknowledge(MonoTime now) const {
       return refuse("INTERLOCK_NOT_LATCHED",
                     "is " + std::string(ToString(state_)) + ": there is nothing to acknowledge");
     case InterlockState::kTripped:
+      // A person takes over what it cannot end.
+      if (clearing_ && over_ && (phase_ == Phase::kIncomplete || blocked_)) return absl::OkStatus();
+      if (ending()) return refuse("INTERLOCK_ENDS", "its condition is over, and it ends by itself");
       return refuse("INTERLOCK_HOLDS",
                     "its condition still holds: " +
                         (causes_.empty() ? rule_->when.text : causes_[0].ToText(now)));
@@ -220,10 +286,11 @@ absl::Status Interlock::MayAcknowledge(MonoTime now) const {
 void Interlock::Acknowledge() { Release(); }
 
 MonoTime Interlock::next() const {
-  if (!acting()) return kNever;
+  // While its end waits for its condition, or for another, a look each tick is enough.
+  if (!acting() || blocked_ || (clearing_ && !over_)) return kNever;
   switch (phase_) {
     case Phase::kSteps:
-      return at_ < steps_.size() && steps_[at_].until ? steps_[at_].deadline : kNever;
+      return at_ < last() && steps_[at_].awaited ? steps_[at_].deadline : kNever;
     case Phase::kVerifying:
       return deadline_;
     case Phase::kIncomplete:
@@ -243,7 +310,7 @@ std::string Interlock::problem() const {
             steps_[i].info.text + ": " + steps_[i].info.problem;
   }
   if (AnyWaits()) text += text.empty() ? "an action has not ended" : "; an action has not ended";
-  if (!verify_) return text;
+  if (!verify_ || clearing_) return text;
   std::vector<InterlockCause> causes;
   inputs_->AddCauses(*verify_, false, &causes);
   for (const InterlockCause& cause : causes) {

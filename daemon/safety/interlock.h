@@ -1,8 +1,10 @@
 // One interlock: when it trips, what it does then, and how it ends.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,15 +19,18 @@ namespace canhub {
 class InterlockHost {
  public:
   virtual ~InterlockHost() = default;
-  // A safe action, at once. Its end comes to Interlock::ActionEnded with the same numbers.
+  // What the step does, at once. Its end comes to Interlock::ActionEnded with the same numbers.
   virtual void Act(size_t interlock, uint64_t run, size_t step, const SafeStep& what) = 0;
-  // Whether another interlock, to which this one yields, has the device now.
-  virtual bool Yields(const InterlockRule& rule, const std::string& device) const = 0;
+  // Whether another interlock has what the step is about now: with `any` whichever, otherwise one
+  // to which this one yields.
+  virtual bool Taken(const InterlockRule& rule, const SafeStep& step, bool any) const = 0;
 };
 
 // States (InterlockState): clear ⇄ settling; clear, settling → tripped; tripped → latched → clear
 // by acknowledgement, or tripped → clear where it does not latch; latched → tripped. Its sequence
-// runs once with each trip, and again every kRetry while it is not known to have worked.
+// runs once with each trip, and again every kRetry while it is not known to have worked. One that
+// does not latch ends so: its condition is over, `hold` has passed, nobody else has what its
+// `clear_steps` are about, these are done.
 class Interlock {
  public:
   // A sequence that did not do what it should is tried again after this.
@@ -49,6 +54,10 @@ class Interlock {
   // Requires that MayAcknowledge is OK.
   void Acknowledge();
   absl::Status MayAcknowledge(MonoTime now) const;
+  // In this look.
+  bool has_tripped() const {
+    return std::find(events_.begin(), events_.end(), Event::kTripped) != events_.end();
+  }
   std::vector<Event> TakeEvents() { return std::exchange(events_, {}); }
 
   const InterlockRule& rule() const { return *rule_; }
@@ -58,7 +67,11 @@ class Interlock {
   bool acting() const {
     return state_ == InterlockState::kTripped || state_ == InterlockState::kLatched;
   }
-  bool complete() const { return phase_ == Phase::kComplete; }
+  bool complete() const { return phase_ == Phase::kComplete && !clearing_; }
+  // It does not latch, and its condition is over.
+  bool ending() const { return state_ == InterlockState::kTripped && over_ && !rule_->latch; }
+  // Has it, or will it have, done something that this step meets?
+  bool Has(const SafeStep& what) const;
   // When Proceed wants to be called next.
   MonoTime next() const;
   const std::vector<InterlockCause>& causes() const { return causes_; }
@@ -70,15 +83,28 @@ class Interlock {
  private:
   enum class Phase : uint8_t { kIdle, kSteps, kVerifying, kComplete, kIncomplete };
   struct Step {
+    const SafeStep* rule;
     InterlockStepInfo info;
-    std::optional<ConditionNode> until;
+    std::optional<ConditionNode> only_if, until;
     bool begun = false;
-    bool waits = false;  // for the end of its action
+    bool awaited = false;  // `until`
+    bool waits = false;    // for the end of its action
+    bool acted = false;    // since the trip
     MonoTime deadline{};
   };
 
+  void Compile(const std::vector<SafeStep>& rules, const std::string& prefix);
   void Trip(MonoTime now);
-  void BeginSequence();
+  // Of `steps`, or of `clear_steps`.
+  void BeginSequence(bool clearing);
+  size_t first() const { return clearing_ ? rule_->steps.size() : 0; }
+  size_t last() const { return clearing_ ? steps_.size() : rule_->steps.size(); }
+  std::span<const Step> Running() const {
+    return std::span(steps_).subspan(first(), last() - first());
+  }
+  // Whether the step is to be done now.
+  bool Wanted(const Step& step) const;
+  void Begin(Step& step, MonoTime now);
   void Release();
   void Verify(MonoTime now);
   void Fail(size_t step, const std::string& why);
@@ -93,17 +119,21 @@ class Interlock {
   std::optional<ConditionNode> verify_;
 
   InterlockState state_ = InterlockState::kClear;
-  bool settled_ = false;  // it was known once, or it had its time
+  bool settled_ = false;    // it was known once, or it had its time
+  bool over_ = false;       // its condition is known not to hold
+  bool holds_now_ = false;  // its condition is known to hold
   std::optional<MonoTime> unknown_since_;
   std::optional<MonoTime> tripped_;
   std::vector<InterlockCause> causes_;
   uint64_t trips_ = 0;
 
   Phase phase_ = Phase::kIdle;
-  uint64_t run_ = 0;  // of the sequence; reports of earlier ones are late
+  bool clearing_ = false;  // the sequence is that of its end
+  bool blocked_ = false;   // which waits for another interlock
+  uint64_t run_ = 0;       // of the sequence; reports of earlier ones are late
   size_t at_ = 0;
-  std::vector<Step> steps_;
-  MonoTime deadline_{};  // of Verify
+  std::vector<Step> steps_;  // `steps`, then `clear_steps`
+  MonoTime deadline_{};      // of Verify
   MonoTime retry_{};
   std::vector<Event> events_;
 };

@@ -11,6 +11,7 @@
 #include "daemon/core/gate_checks.h"
 #include "daemon/safety/inputs.h"
 #include "daemon/safety/interlock.h"
+#include "daemon/safety/refusals.h"
 #include "drivers/api/errors.h"
 #include "drivers/api/mutex.h"
 
@@ -91,18 +92,6 @@ class Ends {
   std::vector<End> ends_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What is refused at one moment, and why. Immutable.
-struct Refused {
-  struct Entry {
-    std::string interlock;
-    bool settling = false, latched = false;
-    std::vector<InterlockCause> causes;
-    std::optional<MonoTime> tripped;
-    std::vector<Refusal> what;
-  };
-  std::vector<Entry> entries;
-};
-
 class Engine final : public InterlockTable, private InterlockHost {
  public:
   Engine(SafetyRules rules, InterlockDependencies dependencies)
@@ -115,6 +104,7 @@ class Engine final : public InterlockTable, private InterlockHost {
         audit_(dependencies.audit),
         values_(dependencies.values),
         bus_of_(std::move(dependencies.bus_of)),
+        refusals_(clock_, &rules_),
         inputs_(&rules_, dependencies, [this] { News(); }),
         ends_(std::make_shared<Ends>([this] { News(); })) {
     InterlockHost* const host = this;
@@ -141,7 +131,7 @@ class Engine final : public InterlockTable, private InterlockHost {
 
   MonoTime RunUntil(MonoTime now) override;
 
-  bool refuses() const override { return refuses_.load(std::memory_order_acquire); }
+  bool refuses() const override { return refusals_.any(); }
   SafetyState state() const override { return state_.load(std::memory_order_acquire); }
   std::vector<InterlockInfo> List() const override {
     const MutexLock lock(&view_mutex_);
@@ -156,8 +146,15 @@ class Engine final : public InterlockTable, private InterlockHost {
 
   // InterlockAuthority, on the threads of callers.
   absl::Status MayCommand(const std::string& device_id,
-                          const std::vector<std::string>& names) const override;
-  absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override;
+                          const std::vector<std::string>& names) const override {
+    return refusals_.MayCommand(device_id, names);
+  }
+  absl::Status MaySet(const InterlockWrite& write) const override {
+    return refusals_.MaySet(write);
+  }
+  absl::Status MaySendFrames(const std::vector<std::string>& device_ids) const override {
+    return refusals_.MaySendFrames(device_ids);
+  }
 
  private:
   // Any thread.
@@ -165,11 +162,9 @@ class Engine final : public InterlockTable, private InterlockHost {
     if (!news_.exchange(true, std::memory_order_acq_rel)) Wake();
   }
 
-  absl::Status RefusedBy(const Refused::Entry& entry, const std::string& device_id) const;
-
   // InterlockHost.
   void Act(size_t interlock, uint64_t run, size_t step, const SafeStep& what) override;
-  bool Yields(const InterlockRule& rule, const std::string& device) const override;
+  bool Taken(const InterlockRule& rule, const SafeStep& step, bool any) const override;
 
   void Restore();
   void Look(MonoTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -195,7 +190,7 @@ class Engine final : public InterlockTable, private InterlockHost {
   const std::map<std::string, std::string> bus_of_;
 
   std::atomic<bool> news_{false};
-  std::atomic<bool> refuses_{false};
+  Refusals refusals_;
   std::atomic<SafetyState> state_{SafetyState::kInit};
 
   // Held for a look; never waited for by the gate.
@@ -206,9 +201,6 @@ class Engine final : public InterlockTable, private InterlockHost {
   std::vector<Level> levels_raised_;
   MonoTime next_tick_{};
   bool changed_ = false;  // since the last Publish
-
-  mutable Mutex refused_mutex_;
-  std::shared_ptr<const Refused> refused_ ABSL_GUARDED_BY(refused_mutex_);
 
   mutable Mutex view_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
   std::vector<InterlockInfo> view_ ABSL_GUARDED_BY(view_mutex_);
@@ -252,6 +244,9 @@ void Engine::Look(MonoTime now) {
   }
   // Refused first, so that nothing slips in behind the safe actions.
   if (refusals) UpdateRefusals();
+  for (const Interlock& interlock : interlocks_) {
+    if (interlock.has_tripped()) Withdraw(interlock.rule());
+  }
   if (any) {
     for (Interlock& interlock : interlocks_) interlock.Proceed(now);
   }
@@ -259,23 +254,18 @@ void Engine::Look(MonoTime now) {
 }
 
 void Engine::UpdateRefusals() {
-  auto refused = std::make_shared<Refused>();
+  std::vector<RefusingInterlock> refusing;
   for (const Interlock& interlock : interlocks_) {
     if (!interlock.holds() || interlock.rule().refuse.empty()) continue;
-    refused->entries.push_back({.interlock = interlock.rule().id,
-                                .settling = interlock.state() == InterlockState::kSettling,
-                                .latched = interlock.state() == InterlockState::kLatched,
-                                .causes = interlock.causes(),
-                                .tripped = interlock.tripped(),
-                                .what = interlock.rule().refuse});
+    refusing.push_back({.rule = &interlock.rule(),
+                        .settling = interlock.state() == InterlockState::kSettling,
+                        .latched = interlock.state() == InterlockState::kLatched,
+                        .ending = interlock.ending(),
+                        .causes = interlock.causes(),
+                        .tripped = interlock.tripped()});
   }
-  const bool none = refused->entries.empty();
-  {
-    const MutexLock lock(&refused_mutex_);
-    refused_ = std::move(refused);
-  }
-  refuses_.store(!none, std::memory_order_release);
-  gate_->SetInterlocks(none ? nullptr : this);
+  refusals_.Set(std::move(refusing));
+  gate_->SetInterlocks(refusals_.any() ? this : nullptr);
 }
 
 void Engine::Withdraw(const InterlockRule& rule) {
@@ -292,22 +282,26 @@ void Engine::Withdraw(const InterlockRule& rule) {
 }
 
 void Engine::Act(size_t interlock, uint64_t run, size_t step, const SafeStep& what) {
-  gate_->SubmitSafeAction(what.device, what.action, "interlock " + rules_.interlocks[interlock].id,
-                          [ends = ends_, interlock, run, step](const CommandResult& result) {
-                            ends->Push({interlock, run, step, result.status});
-                          });
+  const std::string& id = rules_.interlocks[interlock].id;
+  const auto done = [ends = ends_, interlock, run, step](const CommandResult& result) {
+    ends->Push({interlock, run, step, result.status});
+  };
+  if (what.sets()) {
+    gate_->SubmitInterlockWrite({id, what.device, {what.item, what.value}},
+                                clock_->Now() + Interlock::kRetry, done);
+  } else {
+    gate_->SubmitSafeAction(what.device, what.action, "interlock " + id, done);
+  }
 }
 
-bool Engine::Yields(const InterlockRule& rule, const std::string& device) const {
-  for (const std::string& id : rule.yields_to) {
-    for (const Interlock& other : interlocks_) {
-      if (other.rule().id != id || !other.acting()) continue;
-      for (const SafeStep& step : other.rule().steps) {
-        if (step.device == device) return true;
-      }
-    }
-  }
-  return false;
+bool Engine::Taken(const InterlockRule& rule, const SafeStep& step, bool any) const {
+  return std::any_of(interlocks_.begin(), interlocks_.end(), [&](const Interlock& other) {
+    const std::vector<std::string>& yields_to = rule.yields_to;
+    const bool counts =
+        any ? &other.rule() != &rule
+            : std::find(yields_to.begin(), yields_to.end(), other.rule().id) != yields_to.end();
+    return counts && other.acting() && !other.ending() && other.Has(step);
+  });
 }
 
 // ---------------------------------------------------------------- telling
@@ -347,7 +341,6 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
     changed_ = true;
     switch (event) {
       case Interlock::Event::kTripped: {
-        Withdraw(rule);
         std::string why;
         for (const InterlockCause& cause : interlock.causes()) {
           why += (why.empty() ? "" : "; ") + cause.ToText(now);
@@ -372,10 +365,12 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
         if (!rule.latch) Audit(DaemonCaller().identity, "interlock " + rule.id + " released");
         break;
       case Interlock::Event::kIncomplete: {
-        const std::string text = "interlock " + rule.id +
-                                 ": shutdown incomplete: " + interlock.problem() +
-                                 ". Make it safe by hand.";
-        alarms_->Raise(kSafetyDevice, incomplete, AlarmSeverity::kCritical, text);
+        const bool danger = rule.severity == Level::kDangerous;
+        const std::string text =
+            "interlock " + rule.id + (danger ? ": shutdown incomplete: " : ": incomplete: ") +
+            interlock.problem() + (danger ? ". Make it safe by hand." : ". Look after it.");
+        alarms_->Raise(kSafetyDevice, incomplete,
+                       danger ? AlarmSeverity::kCritical : AlarmSeverity::kWarning, text);
         Audit(DaemonCaller().identity, text);
         break;
       }
@@ -472,74 +467,6 @@ void Engine::PublishView() {
 }
 
 // ---------------------------------------------------------------- what callers ask
-
-absl::Status Engine::RefusedBy(const Refused::Entry& entry, const std::string& device_id) const {
-  const MonoTime now = clock_->Now();
-  std::string why;
-  for (const InterlockCause& cause : entry.causes) {
-    why += (why.empty() ? "" : "; ") + cause.ToText(now);
-  }
-  ErrorFields fields = {{"device_id", device_id}, {"interlock", entry.interlock}};
-  if (!entry.causes.empty()) {
-    const InterlockCause& first = entry.causes.front();
-    fields.insert(
-        {{"condition", first.condition}, {"reading", first.subject}, {"found", first.found}});
-    if (first.time) {
-      fields["age_ms"] = std::to_string(
-          std::chrono::duration_cast<std::chrono::milliseconds>(now - *first.time).count());
-    }
-  }
-  std::string state = entry.settling ? " waits for what it has not read yet"
-                      : entry.latched
-                          ? " is latched: its condition is over, and somebody must acknowledge it"
-                          : " has tripped";
-  if (entry.tripped) {
-    const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(now - *entry.tripped);
-    fields["tripped_ms_ago"] = std::to_string(ago.count());
-    state += " (tripped " + std::to_string(ago.count()) + " ms ago)";
-  }
-  return MakeError(
-      StatusCode::kFailedPrecondition, "INTERLOCKED",
-      device_id + ": interlock " + entry.interlock + state + ": " + why + "; nothing was sent",
-      std::move(fields));
-}
-
-absl::Status Engine::MayCommand(const std::string& device_id,
-                                const std::vector<std::string>& names) const {
-  std::shared_ptr<const Refused> refused;
-  {
-    const MutexLock lock(&refused_mutex_);
-    refused = refused_;
-  }
-  if (refused == nullptr) return absl::OkStatus();
-  for (const Refused::Entry& entry : refused->entries) {
-    for (const Refusal& refusal : entry.what) {
-      if (refusal.device != device_id) continue;
-      if (refusal.name.empty() ||
-          std::find(names.begin(), names.end(), refusal.name) != names.end()) {
-        return RefusedBy(entry, device_id);
-      }
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Engine::MaySendFrames(const std::vector<std::string>& device_ids) const {
-  std::shared_ptr<const Refused> refused;
-  {
-    const MutexLock lock(&refused_mutex_);
-    refused = refused_;
-  }
-  if (refused == nullptr) return absl::OkStatus();
-  for (const Refused::Entry& entry : refused->entries) {
-    for (const Refusal& refusal : entry.what) {
-      if (std::find(device_ids.begin(), device_ids.end(), refusal.device) != device_ids.end()) {
-        return Annotate(RefusedBy(entry, refusal.device), "a raw frame may reach any device, and ");
-      }
-    }
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<InterlockInfo> Engine::Acknowledge(const Caller& caller, const std::string& id,
                                                   const std::string& comment) {

@@ -199,17 +199,69 @@ std::string Number(double value, const std::string& unit) {
   return Value::Number(value).ToString() + (unit.empty() ? "" : " " + unit);
 }
 
-using Actions = std::map<std::string, std::vector<std::string>>;  // by device
-Actions ActionsOf(const InterlockRule& rule) {
-  Actions actions;
+using Steps = std::map<std::string, std::vector<const SafeStep*>>;  // by device
+Steps StepsOf(const InterlockRule& rule) {
+  Steps steps;
   for (const SafeStep& step : rule.steps) {
-    if (!step.device.empty()) actions[step.device].push_back(step.action);
+    if (step.acts()) steps[step.device].push_back(&step);
   }
-  return actions;
+  return steps;
+}
+
+// Two steps on one device that cannot both be; nullopt: these lists do the same, or different
+// things.
+using StepPair = std::pair<const SafeStep*, const SafeStep*>;
+std::optional<StepPair> Fight(const std::vector<const SafeStep*>& own,
+                              const std::vector<const SafeStep*>& others) {
+  const auto same = [](const SafeStep* a, const SafeStep* b) {
+    return a->action == b->action && a->item == b->item && a->value == b->value;
+  };
+  if (std::equal(own.begin(), own.end(), others.begin(), others.end(), same)) return std::nullopt;
+  std::optional<StepPair> alike;
+  for (const SafeStep* a : own) {
+    for (const SafeStep* b : others) {
+      if (!Meet(*a, *b)) continue;
+      if (!same(a, b)) return StepPair{a, b};
+      // The same action, with others before or behind it.
+      if (!a->sets()) alike = {a, b};
+    }
+  }
+  return alike;
 }
 
 bool YieldsTo(const InterlockRule& rule, const InterlockRule& other) {
   return std::find(rule.yields_to.begin(), rule.yields_to.end(), other.id) != rule.yields_to.end();
+}
+
+// Both yield to one that acts on the device, too, and that trips whenever both do: too low and too
+// high at once is dangerous (battery safety facts, section 5.4).
+bool ThirdDecides(const InterlockRule& rule, const InterlockRule& other, const std::string& device,
+                  const SafetyRules& rules, const SpecLookup& specs) {
+  return std::any_of(
+      rules.interlocks.begin(), rules.interlocks.end(), [&](const InterlockRule& third) {
+        if (!YieldsTo(rule, third) || !YieldsTo(other, third)) return false;
+        const RuleCondition without{.kind = Kind::kAll,
+                                    .parts = {rule.when, other.when, Negated(third.when)}};
+        return StepsOf(third).contains(device) && !Satisfiable(without, rules, specs);
+      });
+}
+
+// Steps that are never done, or waited for in vain.
+void CheckSteps(const InterlockRule& rule, const SafetyRules& rules, const SpecLookup& specs,
+                std::vector<RuleProblem>* problems) {
+  const auto check = [&](const std::vector<SafeStep>& steps, const char* key) {
+    for (const SafeStep& step : steps) {
+      for (const auto* condition : {&step.only_if, &step.until}) {
+        if (!*condition || Satisfiable(**condition, rules, specs)) continue;
+        problems->push_back(
+            {(*condition)->line,
+             "interlocks." + rule.id + "." + key + (condition == &step.only_if ? ".if" : ".until"),
+             "a condition that can never hold", "one that some reading makes true"});
+      }
+    }
+  };
+  check(rule.steps, "do");
+  check(rule.clear_steps, "on_clear");
 }
 
 }  // namespace
@@ -314,7 +366,8 @@ std::vector<RuleProblem> CheckInterlocks(const SafetyRules& rules, const SpecLoo
                             "something that its `when` is not made of"});
       }
     }
-    const Actions actions = ActionsOf(rule);
+    CheckSteps(rule, rules, specs, &problems);
+    const Steps steps = StepsOf(rule);
     for (size_t j = 0; j < i; ++j) {
       const InterlockRule& other = rules.interlocks[j];
       const bool yields = YieldsTo(rule, other), is_yielded_to = YieldsTo(other, rule);
@@ -323,17 +376,19 @@ std::vector<RuleProblem> CheckInterlocks(const SafetyRules& rules, const SpecLoo
                             other.id + ", which yields to " + rule.id, "one of the two to yield"});
       }
       if (yields || is_yielded_to) continue;
-      const Actions others = ActionsOf(other);
-      for (const auto& [device, own] : actions) {
+      const Steps others = StepsOf(other);
+      for (const auto& [device, own] : steps) {
         const auto found = others.find(device);
-        if (found == others.end() || found->second == own) continue;
-        std::string text = device;
-        text.append("/").append(own.front()).append(", where interlocks.").append(other.id);
+        if (found == others.end()) continue;
+        const std::optional<StepPair> fight = Fight(own, found->second);
+        if (!fight || ThirdDecides(rule, other, device, rules, specs)) continue;
+        std::string text = fight->first->text;
+        text.append(", where interlocks.").append(other.id);
         text.append(" (line ").append(std::to_string(other.line)).append(") does ");
-        text.append(device).append("/").append(found->second.front());
-        text.append(": the two fight when both trip");
+        text.append(fight->second->text).append(": the two fight when both trip");
         problems.push_back({rule.line, path + ".do", std::move(text),
-                            "the same actions, or yields_to in one of them"});
+                            "the same, yields_to in one of them, or in both to a third that trips "
+                            "whenever they do"});
       }
     }
   }

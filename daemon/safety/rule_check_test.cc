@@ -225,6 +225,50 @@ TEST(CheckInterlocks, TheSameActionIsNoFight) {
   EXPECT_THAT(Check({Rule("first"), Rule("second")}), IsEmpty());
 }
 
+TEST(CheckInterlocks, TwoThatSetOneItemDifferently) {
+  InterlockRule first = Rule("first"), second = Rule("second");
+  first.steps = {SetTo("hv1", 2)};
+  second.steps = {SetTo("hv1", 3)};
+  ASSERT_THAT(Check({first, second}), SizeIs(1));
+  EXPECT_THAT(Check({first, second})[0].found,
+              HasSubstr("hv1/voltage_set = 3 V, where interlocks.first (line 0) does "
+                        "hv1/voltage_set = 2 V: the two fight"));
+  second.steps = first.steps;
+  EXPECT_THAT(Check({first, second}), IsEmpty());
+}
+
+TEST(CheckInterlocks, ASetItemFightsWithASafeActionOnItsDevice) {
+  InterlockRule first = Rule("first"), second = Rule("second");
+  second.steps = {SetTo("hv1", 3)};
+  ASSERT_THAT(Check({first, second}), SizeIs(1));
+  second.yields_to = {"first"};
+  EXPECT_THAT(Check({first, second}), IsEmpty());
+}
+
+// Battery safety facts, section 5.4: too low and too high at once is dangerous.
+TEST(CheckInterlocks, OppositeSetPointsNeedAThirdThatTripsWheneverBothDo) {
+  InterlockRule third = Rule("danger"), low = Rule("low"), high = Rule("high");
+  third.when = Above("a/x", 1);
+  low.when = Below("a/o", 1);
+  high.when = Above("a/y", 5);
+  low.steps = {SetTo("hv1", 2)};
+  high.steps = {SetTo("hv1", 3)};
+  low.yields_to = high.yields_to = {"danger"};
+  ASSERT_THAT(Check({third, low, high}), SizeIs(1));
+  EXPECT_EQ(Check({third, low, high})[0].path, "interlocks.high.do");
+  third.when = Group(Kind::kAny, {third.when, Group(Kind::kAll, {low.when, high.when})});
+  EXPECT_THAT(Check({third, low, high}), IsEmpty());
+  third.steps = {Act("hv0")};
+  EXPECT_THAT(Check({third, low, high}), SizeIs(1)) << "it leaves hv1 alone";
+}
+
+TEST(CheckInterlocks, AStepThatIsNeverDone) {
+  InterlockRule rule = Rule();
+  rule.steps[0].only_if = Above("a/v", 5);
+  ASSERT_THAT(Check({rule}), SizeIs(1));
+  EXPECT_EQ(Check({rule})[0].path, "interlocks.guard.do.if");
+}
+
 TEST(CheckInterlocks, TwoThatYieldToEachOther) {
   InterlockRule first = Rule("first"), second = Rule("second");
   first.yields_to = {"second"};

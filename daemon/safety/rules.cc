@@ -44,6 +44,10 @@ RuleCondition Negated(const RuleCondition& condition) {
   return negated;
 }
 
+bool Meet(const SafeStep& a, const SafeStep& b) {
+  return a.acts() && a.device == b.device && (!a.sets() || !b.sets() || a.item == b.item);
+}
+
 namespace {
 
 template <typename Rules>

@@ -69,14 +69,24 @@ struct LevelRule {
   std::string source;  // all of it, to be compared
 };
 
-// One step of a sequence.
+// One step of a sequence: a safe action, an item that is set, or only a wait.
 struct SafeStep {
-  std::string device, action;          // a safe action; "" and "": only waits
+  std::string device, action;  // both "": no action
+  std::string item;            // of `device`, by its own name; "": none is set
+  Value value;                 // in the item's type
+  // The step is for this only. An item is set where it is known to be true, a safe action goes out
+  // unless it is known to be false.
+  std::optional<RuleCondition> only_if;
   std::optional<RuleCondition> until;  // the next step comes when this holds
   Duration within{};                   // or, at the latest, after this
-  std::string text;                    // "pcs1/stop"
+  std::string text;                    // "pcs1/stop", "pcs1/current_setpoint = 2 A"
   int line = 0;
+
+  bool acts() const { return !device.empty(); }
+  bool sets() const { return !item.empty(); }
 };
+// Whether the two concern the same: an item, or a device with a safe action.
+bool Meet(const SafeStep& a, const SafeStep& b);
 
 // Commands that are refused: of a device, or of one action or item of it.
 struct Refusal {
@@ -93,6 +103,10 @@ struct InterlockRule {
   // So long may what it needs be unknown before it trips.
   Duration unknown_for{};
   std::vector<SafeStep> steps;
+  // Of one that does not latch: what it does when its condition is over, of what `steps` did; and
+  // how long it holds at least.
+  std::vector<SafeStep> clear_steps;
+  Duration hold{};
   // What shows that it is safe; unset: that every action ended well.
   std::optional<RuleCondition> verify;
   Duration verify_within{};

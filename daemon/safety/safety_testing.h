@@ -64,6 +64,14 @@ inline SafeStep Act(const std::string& device, const std::string& action = "ramp
   return {.device = device, .action = action, .text = device + "/" + action};
 }
 
+// Sets the voltage of a supply.
+inline SafeStep SetTo(const std::string& device, double volt) {
+  return {.device = device,
+          .item = "voltage_set",
+          .value = Value::Number(volt),
+          .text = device + "/voltage_set = " + Value::Number(volt).ToString() + " V"};
+}
+
 // Trips from 100 V on hv0, ramps hv1 down and refuses its commands.
 inline InterlockRule Rule(const std::string& id = "guard") {
   return {.id = id,
@@ -181,6 +189,18 @@ class SafetyTest : public ::testing::Test {
       if (frame.data[0] == fake::kAction) acts.push_back("hv" + std::to_string(frame.id - 0x301));
     }
     return acts;
+  }
+  // What went out since the last call, in that order: "hv1 safe", "hv1 = 25".
+  std::vector<std::string> Sent() {
+    std::vector<std::string> sent;
+    for (const CanFrame& frame : bus_.TakeSent()) {
+      const std::string device = "hv" + std::to_string(frame.id - 0x301);
+      if (frame.data[0] == fake::kAction) sent.push_back(device + " safe");
+      if (frame.data[0] == fake::kWrite) {
+        sent.push_back(device + " = " + std::to_string(frame.data[1]));
+      }
+    }
+    return sent;
   }
   // A write of the set voltage by an engineer: its status, UNKNOWN while it is under way.
   std::shared_ptr<absl::Status> Write(const std::string& device) {

@@ -82,6 +82,28 @@ class BatteryTestLab : public testing::Test {
     ASSERT_TRUE(started.ok()) << started;
   }
 
+  // A cell of module 3 says this from now on.
+  void Force(int cell, double volt) {
+    ASSERT_TRUE(lab_->simulator("bat0")
+                    ->InjectFault("force", {{"module", Value::Integer(3)},
+                                            {"signal", Value::Text("Cell_" + std::to_string(cell) +
+                                                                   "_Voltage")},
+                                            {"value", Value::Number(volt)}})
+                    .ok());
+  }
+  // Sets a constant current and starts.
+  void Run(double ampere) {
+    ASSERT_TRUE(stepper_->RunUntilTrue([&] { return State() != SafetyState::kInit; }, seconds(30)));
+    ASSERT_TRUE(Act("set_mode", {{"mode", Value::Text("dc_constant_current")},
+                                 {"current_setpoint", Value::Number(ampere)}})
+                    .ok());
+    ASSERT_TRUE(Act("start").ok());
+  }
+  bool RunUntilCurrent(double ampere, Duration within) {
+    return stepper_->RunUntilTrue(
+        [&] { return std::abs(Number("pcs1/dc_current") - ampere) < 0.3; }, within);
+  }
+
   SimulatedClock clock_;
   MemoryAudit audit_;
   MemoryAlarmStore alarms_;
@@ -152,11 +174,7 @@ TEST_F(BatteryTestLab, ASilentPackStopsTheConverterToo) {
 
 TEST_F(BatteryTestLab, IsLetGoOnceEveryLevelIsNormal) {
   Overcharge();
-  ASSERT_TRUE(lab_->simulator("bat0")
-                  ->InjectFault("force", {{"module", Value::Integer(3)},
-                                          {"signal", Value::Text("Cell_7_Voltage")},
-                                          {"value", Value::Number(4.25)}})
-                  .ok());
+  Force(7, 4.25);
   ASSERT_TRUE(stepper_->RunUntilTrue([&] { return Danger().complete; }, seconds(10)));
   const Caller alice{"alice", Role::kOperator};
   EXPECT_EQ(lab_->hub().interlocks()->Acknowledge(alice, "battery_danger", "").status().code(),
@@ -169,6 +187,53 @@ TEST_F(BatteryTestLab, IsLetGoOnceEveryLevelIsNormal) {
   EXPECT_TRUE(Act("start").ok());
 }
 
+// Corrective action of section 5.4, in both directions.
+TEST_F(BatteryTestLab, AFullCellIsDischargedUntilItsLevelIsNormal) {
+  Run(-50);
+  Force(7, 4.12);
+  EXPECT_TRUE(RunUntilCurrent(2, seconds(3)));
+  EXPECT_EQ(State(), SafetyState::kWarning);
+  const absl::Status refused = Act("update_parameters", {});
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("interlock cells_high has tripped"));
+  EXPECT_TRUE(lab_->simulator("bat0")->ClearFaults("").ok());
+  EXPECT_TRUE(RunUntilCurrent(0, seconds(3)));
+  EXPECT_TRUE(stepper_->RunUntilTrue([&] { return State() == SafetyState::kNormal; }, seconds(1)));
+  EXPECT_EQ(Danger().trips, 0u);
+}
+
+TEST_F(BatteryTestLab, AnEmptyCellIsCharged) {
+  Run(30);
+  Force(7, 2.79);
+  EXPECT_TRUE(RunUntilCurrent(-2, seconds(3)));
+}
+
+TEST_F(BatteryTestLab, AStartInTheWrongDirectionIsCorrected) {
+  stepper_->RunFor(seconds(5));
+  Force(7, 4.12);
+  ASSERT_TRUE(stepper_->RunUntilTrue([&] { return State() == SafetyState::kWarning; }, seconds(3)));
+  Run(-50);
+  EXPECT_TRUE(RunUntilCurrent(2, seconds(3)));
+}
+
+TEST_F(BatteryTestLab, AStartInTheRightDirectionIsLeftAlone) {
+  stepper_->RunFor(seconds(5));
+  Force(7, 4.12);
+  ASSERT_TRUE(stepper_->RunUntilTrue([&] { return State() == SafetyState::kWarning; }, seconds(3)));
+  Run(20);
+  stepper_->RunFor(seconds(10));
+  EXPECT_NEAR(Number("pcs1/dc_current"), 20, 1);
+}
+
+TEST_F(BatteryTestLab, TooLowAndTooHighAtOnceStopsTheConverter) {
+  Run(-50);
+  Force(7, 4.12);
+  ASSERT_TRUE(RunUntilCurrent(2, seconds(3)));
+  Force(8, 2.79);
+  EXPECT_TRUE(RunUntilCurrent(0, seconds(3)));
+  EXPECT_EQ(Danger().state, InterlockState::kTripped);
+  EXPECT_EQ(Act("start").code(), absl::StatusCode::kFailedPrecondition);
+}
+
 // ---------------------------------------------------------------- replay
 
 // What passes on the lines of the example while a cell is overcharged, in the form of candump -l.
@@ -178,11 +243,7 @@ TEST_F(BatteryTestLab, AReplayTellsWhatWouldHaveHappened) {
   node->AddTap(&tap);
   ASSERT_TRUE(stepper_->RunUntilTrue([&] { return State() == SafetyState::kNormal; }, seconds(30)));
   stepper_->RunFor(seconds(2));
-  ASSERT_TRUE(lab_->simulator("bat0")
-                  ->InjectFault("force", {{"module", Value::Integer(3)},
-                                          {"signal", Value::Text("Cell_7_Voltage")},
-                                          {"value", Value::Number(4.25)}})
-                  .ok());
+  Force(7, 4.25);
   const MonoTime forced = clock_.Now();
   stepper_->RunFor(seconds(2));
   node->RemoveTap(&tap);
