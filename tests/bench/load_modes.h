@@ -27,7 +27,7 @@ void RunBeatCost(const Settings& settings, Report* report);
 void RunJitter(const Settings& settings, Report* report);
 // G19: questions to units behind an Xcom-CAN, beside a bare client's.
 void RunStuder(const Settings& settings, Report* report);
-// G21, G22: from a dangerous frame to a safe action's frame, on a full line of battery modules.
+// G21: from a dangerous frame to a safe action's frame, on a full line of battery modules.
 void RunInterlock(const Settings& settings, Report* report);
 // G14: growth over time.
 void RunSoak(const Settings& settings, Report* report);

@@ -1,4 +1,5 @@
-// canhub-cangen: fills vcan lines with frames of iseg modules, and is those modules.
+// canhub-cangen: fills vcan lines with frames of iseg modules, and is those modules; or with those
+// of battery modules, which ask for no answer.
 //
 // Commands on standard input, one JSON line of totals after each:
 //   flood SECONDS            keeps every shaped line full
@@ -22,6 +23,7 @@
 #include "CLI/CLI.hpp"
 #include "tests/bench/can/can_socket.h"
 #include "tests/bench/can/edcp_module.h"
+#include "tests/bench/module_frames.h"
 
 namespace canhub::bench {
 namespace {
@@ -44,6 +46,7 @@ struct Line {
   size_t next = 0;
   std::vector<can_frame> fill;  // the same, of the filling frames
   bool waits_for_room = false;
+  uint64_t turn = 0;  // of the battery modules' frames
 };
 
 struct Totals {
@@ -56,7 +59,8 @@ struct Totals {
 
 class Generator {
  public:
-  Generator(const std::vector<std::string>& interfaces, int address, int channels) {
+  Generator(const std::vector<std::string>& interfaces, int address, int channels, bool battery)
+      : battery_(battery) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) Die("epoll_create1");
     Watch(STDIN_FILENO, kStdin, EPOLLIN, EPOLL_CTL_ADD);
@@ -71,7 +75,7 @@ class Generator {
                                            .send_frames = kMaxAnswers});
       const int fill_fd = OpenCanSocket(
           {.interface = interface, .priority = kFillPriority, .send_frames = kMaxQueued});
-      lines_.push_back({interface, std::move(module), answer_fd, fill_fd, {}, 0, {}, false});
+      lines_.push_back({interface, std::move(module), answer_fd, fill_fd, {}, 0, {}, false, 0});
       Watch(answer_fd, lines_.size() - 1, EPOLLIN, EPOLL_CTL_ADD);
     }
     vectors_.resize(kBatch);
@@ -176,7 +180,10 @@ class Generator {
   }
 
   void Fill(Line& line, size_t wanted) {
-    while (line.fill.size() < wanted) line.fill.push_back(line.module.NextMeasurement());
+    while (line.fill.size() < wanted) {
+      line.fill.push_back(battery_ ? ModuleFrameInTurn(line.turn++)
+                                   : line.module.NextMeasurement());
+    }
     const size_t sent = Send(line.fill_fd, line.fill.data(), wanted);
     line.fill.erase(line.fill.begin(), line.fill.begin() + static_cast<int64_t>(sent));
   }
@@ -248,6 +255,7 @@ class Generator {
     std::fflush(stdout);
   }
 
+  const bool battery_;
   int epoll_ = -1;
   std::vector<Line> lines_;
   std::vector<iovec> vectors_;
@@ -268,6 +276,8 @@ int main(int argc, char** argv) {
   app.add_option("interfaces", interfaces, "lines")->required();
   app.add_option("--address", address, "of the module on every line");
   app.add_option("--channels", channels, "of every module");
+  bool battery = false;
+  app.add_flag("--battery", battery, "fills them with the frames of 15 battery modules instead");
   CLI11_PARSE(app, argc, argv);
-  canhub::bench::Generator(interfaces, address, channels).Run();
+  canhub::bench::Generator(interfaces, address, channels, battery).Run();
 }

@@ -61,8 +61,8 @@ def make_lines(count, bitrate, shaped):
 
 
 class Generator:
-    def __init__(self, lines):
-        self.popen = subprocess.Popen([BIN / "canhub-cangen", *lines], stdin=subprocess.PIPE,
+    def __init__(self, lines, *options):
+        self.popen = subprocess.Popen([BIN / "canhub-cangen", *lines, *options], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def start(self, command):
@@ -83,16 +83,19 @@ class Generator:
 
 
 class Hub:
-    """canhubd with one module per line."""
+    """canhubd with one device per line: an iseg module, or a pack of 15 battery modules."""
 
-    def __init__(self, lines, bitrate, counted=False, realtime=0):
+    def __init__(self, lines, bitrate, counted=False, realtime=0, battery=False):
         config = [f"listen: [unix:{SOCKET}]", f"realtime: {{priority: {realtime}}}", "buses:"]
         for line in lines:
             config.append(f"  b{line[2:]}: {{type: socketcan, interface: {line}, bitrate: {bitrate}, max_load: 80 %}}")
         config.append("devices:")
         for line in lines:
+            if battery:
+                config.append(f"  d{line[2:]}: {{driver: battery-module, bus: b{line[2:]}, expected_modules: 15}}")
+                continue
             # One request for all 48 channels, as often as the share allows.
-            config.append(f"  hv{line[2:]}: {{driver: iseg, bus: b{line[2:]}, address: 2, short_form: true, poll: 10 ms, "
+            config.append(f"  d{line[2:]}: {{driver: iseg, bus: b{line[2:]}, address: 2, short_form: true, poll: 10 ms, "
                           "slow_poll: 30 s, verify_poll: 300 s}")
         pathlib.Path("/tmp/lab.yaml").write_text("\n".join(config) + "\n")
         run("rm", "-rf", "/tmp/state")
@@ -122,7 +125,7 @@ class Hub:
 
     def counters(self):
         buses = json.loads(self.ctl("--json", "bus"))["buses"]
-        devices = [json.loads(self.ctl("--json", "device", f"hv{line[2:]}"))["counters"] for line in self.lines]
+        devices = [json.loads(self.ctl("--json", "device", f"d{line[2:]}"))["counters"] for line in self.lines]
         total = {name: sum(int(bus.get(name, 0)) for bus in buses)
                  for name in ("frames_received", "frames_sent", "receive_drops", "error_frames")}
         for name in ("mailbox_overflows", "timeouts"):
@@ -204,11 +207,13 @@ def run_reader(case, lines):
 
 
 def run_hub(case, lines):
-    generator = Generator(lines)
-    hub = Hub(lines, case["bitrate"], counted=case.get("counted", False))
+    battery = case.get("battery", False)
+    generator = Generator(lines, *["--battery"] * battery)
+    hub = Hub(lines, case["bitrate"], counted=case.get("counted", False), battery=battery)
     record = {"windows": []}
     try:
-        hub.wait_ready()
+        if not battery:  # its modules do not send yet
+            hub.wait_ready()
         time.sleep(0.5)
         for _ in range(case.get("windows", 1)):
             before = hub.calls() if case.get("counted") else {}
@@ -238,7 +243,7 @@ def run_urgent(case, lines):
         for _ in range(case["windows"]):
             seconds = case["calls"] * 0.042 + 6
             generator.start(f"{case['traffic']} {seconds}")
-            done = subprocess.run([BIN / "canhub-canset", SOCKET, lines[0], "hv0", "--calls", str(case["calls"])],
+            done = subprocess.run([BIN / "canhub-canset", SOCKET, lines[0], "d0", "--calls", str(case["calls"])],
                                   stdout=subprocess.PIPE, text=True, check=True)
             window = generator.wait()
             window["sets"] = json.loads(done.stdout)
