@@ -116,5 +116,7 @@ extern "C" const char* __tsan_default_suppressions() {
          // the thread that started the operation looks like a race. Handlers, actors, the hub and
          // the streams' pumps are outside.
          "race:grpc::internal::CallbackWithSuccessTag::Run\n"
-         "race:grpc::internal::CallbackWithStatusTag::Run\n";
+         "race:grpc::internal::CallbackWithStatusTag::Run\n"
+         // gRPC's own threads end by themselves; at the program's end one may not be joined yet.
+         "thread:grpc_core::Thread::Thread\n";
 }
