@@ -26,6 +26,7 @@ constexpr int64_t kFrameNs = 222'000;
 // What the safe action sends (bench_driver.h: the device's address is 0).
 constexpr uint32_t kStop = 0x300;
 constexpr uint32_t kDangerousModule = 3;
+constexpr int64_t kPatienceNs = 1'000'000'000;
 
 // Cell 7 at 4.20 V (battery safety facts, section 4.3).
 can_frame Dangerous() {
@@ -46,6 +47,13 @@ class FullLine {
   explicit FullLine(const std::string& path)
       : line_(ConnectLine(path)), thread_([this] { Run(); }) {}
   ~FullLine() { Stop(); }
+  // From its next frame on the cell is dangerous, or well again.
+  void SetDangerous(bool dangerous) {
+    if (dangerous) dangerous_since_ = 0;
+    dangerous_ = dangerous;
+  }
+  // When the first dangerous frame was handed to the line; 0: not yet.
+  int64_t dangerous_since() const { return dangerous_since_; }
   // Returns how many were sent.
   uint64_t Stop() {
     stop_ = true;
@@ -59,42 +67,31 @@ class FullLine {
     while (!stop_) {
       const int64_t due = begin + static_cast<int64_t>(sent_) * kFrameNs;
       if (const int64_t now = MonotonicNs(); due > now) SleepNs(due - now);
-      Send(line_, ModuleFrameInTurn(sent_++));
+      can_frame frame = ModuleFrameInTurn(sent_++);
+      if (dangerous_ && frame.can_id == Dangerous().can_id) {
+        frame = Dangerous();
+        if (dangerous_since_ == 0) dangerous_since_ = MonotonicNs();
+      }
+      Send(line_, frame);
     }
   }
 
   const UniqueFd line_;
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, dangerous_{false};
+  std::atomic<int64_t> dangerous_since_{0};
   uint64_t sent_ = 0;  // by the thread, until it has ended
   std::thread thread_;
 };
 
-// Frames sent to `path` and what comes back at "`path`.peer".
-class Probe {
- public:
-  explicit Probe(const std::string& path)
-      : from_(BindLine(path + ".peer")), to_(ConnectLine(path)) {}
-
-  // Sends, and waits for the frame `answer`; -1 after 200 ms without.
-  int64_t RoundTripNs(const can_frame& frame, uint32_t answer) {
-    while (ReceiveFrame(from_.get(), 0)) {
-    }
-    const int64_t begin = MonotonicNs();
-    ++sent_;
-    Send(to_, frame);
-    while (const std::optional<can_frame> back = ReceiveFrame(from_.get(), 200)) {
-      const int64_t now = MonotonicNs();
-      if (back->can_id == answer) return now - begin;
-      if (now - begin > 200'000'000) break;
-    }
-    return -1;
+// When the frame `id` comes back; 0 after a second without it.
+int64_t AwaitFrame(const UniqueFd& from, uint32_t id) {
+  const int64_t begin = MonotonicNs();
+  for (int64_t now = begin; now - begin < kPatienceNs; now = MonotonicNs()) {
+    const std::optional<can_frame> frame = ReceiveFrame(from.get(), kPatienceNs / 1'000'000);
+    if (frame && frame->can_id == id) return MonotonicNs();
   }
-  uint64_t sent() const { return sent_; }
-
- private:
-  const UniqueFd from_, to_;
-  uint64_t sent_ = 0;
-};
+  return 0;
+}
 
 class Hub {
  public:
@@ -160,25 +157,32 @@ void RunInterlock(const Settings& given, Report* report) {
                       std::to_string(priority)},
                      {.core = settings.server_core});
           if (!bare.WaitForLine("answering")) return {};
-          Probe to_hub(line), to_bare(bare_line);
+          const UniqueFd from_hub = BindLine(line + ".peer");
+          const UniqueFd from_bare = BindLine(bare_line + ".peer");
+          const UniqueFd to_bare = ConnectLine(bare_line);
           FullLine modules(line);
           if (!hub.WaitClear()) return {};
           std::vector<double> hub_us, bare_us;
           for (int i = 0; i < trips; ++i) {
-            const int64_t bare_ns = to_bare.RoundTripNs(Dangerous(), Dangerous().can_id);
+            const int64_t begin = MonotonicNs();
+            Send(to_bare, Dangerous());
+            const int64_t answered = AwaitFrame(from_bare, Dangerous().can_id);
             SleepNs(10'000'000);
-            const int64_t hub_ns = to_hub.RoundTripNs(Dangerous(), kStop);
-            if (bare_ns < 0 || hub_ns < 0) {
+            modules.SetDangerous(true);
+            const int64_t stopped = AwaitFrame(from_hub, kStop);
+            const int64_t dangerous = modules.dangerous_since();
+            modules.SetDangerous(false);
+            if (answered == 0 || stopped == 0) {
               std::fprintf(stderr, "canhub-load: no answer to dangerous frame %d\n", i);
               return {};
             }
-            bare_us.push_back(1e-3 * static_cast<double>(bare_ns));
-            hub_us.push_back(1e-3 * static_cast<double>(hub_ns));
+            bare_us.push_back(1e-3 * static_cast<double>(answered - begin));
+            hub_us.push_back(1e-3 * static_cast<double>(stopped - dangerous));
             // The cell's next frame is well, at most one turn of all modules later: 20 ms.
             SleepNs(20'000'000 + i % 7 * 1'000'000);
             if (!hub.WaitClear()) return {};
           }
-          const uint64_t sent = modules.Stop() + to_hub.sent();
+          const uint64_t sent = modules.Stop();
           SleepNs(200'000'000);
           const v1::DeviceCounters counters = hub.Counters();
           const double lost = static_cast<double>(sent) -
