@@ -39,8 +39,8 @@ struct ReplaySummary {
 
 // Reads a log in the form of candump -l. Nobody answers: what devices said stands in the log, what
 // the daemon asks or commands is shown and goes nowhere. INVALID_ARGUMENT: a line that is no frame,
-// a log without frames or with too long a pause, a bus that is not there; FAILED_PRECONDITION: the configuration has no
-// rules.
+// a log without frames or with too long a pause, a bus that is not there; FAILED_PRECONDITION: the
+// configuration has no rules.
 absl::StatusOr<ReplaySummary> ReplayLog(const Config& config, std::istream& log,
                                         const ReplayOptions& options);
 
