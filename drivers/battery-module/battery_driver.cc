@@ -20,12 +20,6 @@ constexpr double kFrameBits = 135;
 // How long a refresh waits for the modules' answers.
 constexpr Duration kRefreshTimeout = seconds(1);
 
-double HighestModuleVolt(const Settings& settings, const Layout& layout) {
-  const dbc::Signal* cell = layout.SignalOf(SignalRole::kCell);
-  if (cell == nullptr || !cell->maximum) return std::numeric_limits<double>::infinity();
-  return settings.cells * *cell->maximum + settings.cell_sum_tolerance;
-}
-
 std::string Modules(int count) {
   return std::to_string(count) + (count == 1 ? " module" : " modules");
 }

@@ -5,6 +5,7 @@
 
 #include "drivers/api/battery.h"
 #include "drivers/battery-module/battery_driver.h"
+#include "drivers/battery-module/item_ranges.h"
 #include "drivers/battery-module/layout.h"
 #include "drivers/battery-module/pack_items.h"
 #include "drivers/battery-module/settings.h"
@@ -34,7 +35,8 @@ std::unique_ptr<Driver> Create(DriverContext context) {
 
 std::shared_ptr<const ItemTable> ItemsOf(const DeviceConfig& config) {
   const absl::StatusOr<Settings> settings = ParseSettings(config);
-  return settings.ok() ? PackItems(settings->cells, settings->sensors).table() : nullptr;
+  if (!settings.ok()) return nullptr;
+  return WithRanges(PackItems(settings->cells, settings->sensors), *settings);
 }
 
 DriverInfo MakeInfo() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -171,6 +172,12 @@ const dbc::Signal* Layout::SignalOf(SignalRole role) const {
     }
   }
   return nullptr;
+}
+
+double HighestModuleVolt(const Settings& settings, const Layout& layout) {
+  const dbc::Signal* cell = layout.SignalOf(SignalRole::kCell);
+  if (cell == nullptr || !cell->maximum) return std::numeric_limits<double>::infinity();
+  return settings.cells * *cell->maximum + settings.cell_sum_tolerance;
 }
 
 absl::Status CheckLayout(const Settings& settings, const std::string& device_id) {

@@ -70,6 +70,10 @@ class Layout {
   std::vector<int16_t> by_id_;  // 11-bit identifiers; -1: none
 };
 
+// In V: a module above what all its cells at their highest make tells nonsense. Infinite where the
+// DBC does not say how high a cell can be.
+double HighestModuleVolt(const Settings& settings, const Layout& layout);
+
 // INVALID_ARGUMENT: no module in the DBC, a signal that must be there is missing, a message that
 // is needed cannot be used, or a level's signal is no whole number that rises with the quantity.
 absl::Status CheckLayout(const Settings& settings, const std::string& device_id);

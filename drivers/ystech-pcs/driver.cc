@@ -7,6 +7,7 @@
 
 #include "drivers/api/errors.h"
 #include "drivers/api/power_converter.h"
+#include "drivers/ystech-pcs/codec_settings.h"
 #include "drivers/ystech-pcs/faults.h"
 #include "drivers/ystech-pcs/items.h"
 #include "drivers/ystech-pcs/mode_setting.h"
@@ -112,7 +113,8 @@ DriverInfo MakeInfo() {
       .create = &Create,
       .create_simulator = &CreateSimulator,
       .fault_codes = {codes.begin(), codes.end()},
-      .items = [](const DeviceConfig&) { return Items(); },
+      .items =
+          [](const DeviceConfig& config) { return ItemsWithRanges(ParseCodecOptions(config)); },
   };
 }
 

@@ -173,10 +173,13 @@ absl::StatusOr<CanFrame> Encode(Pf pf, uint8_t address, std::span<const double> 
   return frame;
 }
 
-std::pair<double, double> FieldLimits(const FieldSpec& field, const CodecOptions& options) {
+std::pair<double, double> FieldRange(const FieldSpec& field, const CodecOptions& options) {
   const auto [lowest, highest] = RawLimits(field, options);
-  const double minimum = FromRaw(field, lowest, options);
-  const double maximum = FromRaw(field, highest, options);
+  return {FromRaw(field, lowest, options), FromRaw(field, highest, options)};
+}
+
+std::pair<double, double> FieldLimits(const FieldSpec& field, const CodecOptions& options) {
+  const auto [minimum, maximum] = FieldRange(field, options);
   if (!HasRange(field)) return {minimum, maximum};
   return {std::max(minimum, field.minimum), std::min(maximum, field.maximum)};
 }

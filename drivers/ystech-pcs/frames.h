@@ -215,6 +215,8 @@ absl::StatusOr<CanFrame> Encode(Pf pf, uint8_t address, std::span<const double> 
                                 const CodecOptions& options = {});
 // Least and greatest value that Encode takes.
 std::pair<double, double> FieldLimits(const FieldSpec& field, const CodecOptions& options = {});
+// Least and greatest value that a device can send: all that the bytes hold.
+std::pair<double, double> FieldRange(const FieldSpec& field, const CodecOptions& options = {});
 // The value as the wire can hold it: rounded to the field's resolution. Same errors as Encode.
 absl::StatusOr<double> Quantize(const FieldSpec& field, double value,
                                 const CodecOptions& options = {});

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -292,6 +293,30 @@ const std::shared_ptr<const ItemTable>& Items() {
   static const auto* const table = new std::shared_ptr<const ItemTable>(
       std::make_shared<const ItemTable>(std::vector<ItemBlock>{{.prefix = "", .specs = *specs}}));
   return *table;
+}
+
+std::shared_ptr<const ItemTable> ItemsWithRanges(const CodecOptions& options) {
+  auto specs = std::make_shared<std::vector<ItemSpec>>();
+  for (const ItemRow& row : ItemRows()) {
+    ItemSpec& spec = specs->emplace_back(row.spec);
+    if (row.pf) {
+      const auto [low, high] = FieldRange(FrameOf(*row.pf).fields[row.field], options);
+      spec.lowest = low * row.factor;
+      spec.highest = high * row.factor;
+    }
+    if (SetPointOf(spec.name)) {
+      // As a parameter of a mode, whichever.
+      for (const ModeSpec& mode : Modes()) {
+        for (size_t i = 0; i < mode.parameters.size(); ++i) {
+          if (std::string_view(mode.parameters[i].name) != spec.name) continue;
+          spec.lowest = FromCounts(mode, i, std::numeric_limits<int32_t>::min());
+          spec.highest = FromCounts(mode, i, std::numeric_limits<int32_t>::max());
+        }
+      }
+    }
+  }
+  std::vector<ItemBlock> blocks = {{.prefix = "", .specs = *specs}};
+  return std::make_shared<const ItemTable>(std::move(blocks), std::move(specs));
 }
 
 std::span<const char* const> SetPointNames() {

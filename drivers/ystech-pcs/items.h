@@ -27,6 +27,8 @@ std::span<const ItemRow> ItemRows();
 std::span<const size_t> RowsOf(Pf pf);
 // The table, the same for every PCS: an item's id is its row's index.
 const std::shared_ptr<const ItemTable>& Items();
+// The same with what each item can report at all: what the bytes of its frame hold.
+std::shared_ptr<const ItemTable> ItemsWithRanges(const CodecOptions& options);
 // Requires that there is such an item.
 ItemId IdOf(std::string_view name);
 // Items that can be written: parameters of modes, by their names.

@@ -234,6 +234,46 @@ TEST_F(BatteryTestLab, TooLowAndTooHighAtOnceStopsTheConverter) {
   EXPECT_EQ(Act("start").code(), absl::StatusCode::kFailedPrecondition);
 }
 
+// ---------------------------------------------------------------- rules that can never fire
+
+// The message for rules over real drivers.
+std::string RuleError(const std::string& rules) {
+  return std::string(ParseConfig(R"(
+buses: {lab: {type: simulated, bitrate: 500000}}
+devices:
+  pcs1: {driver: ystech-pcs, bus: lab, address: 0xFA}
+  bat0: {driver: battery-module, bus: lab}
+)" + rules,
+                                 "lab.yaml", AllDrivers())
+                         .status()
+                         .message());
+}
+
+TEST(RulesOverDrivers, ABoundThatNoCellCanReport) {
+  EXPECT_EQ(RuleError("levels:\n  cells: {items: 'bat0/module*.cell*_voltage', count: 12, "
+                      "dangerous_high: 4.8 V}\n"),
+            "lab.yaml:7: levels.cells.dangerous_high: found 4.8 V, expected at most 4.75 V, the "
+            "highest that the item can report: this bound is never reached");
+  EXPECT_EQ(RuleError("levels:\n  cells: {items: 'bat0/module*.cell*_voltage', count: 12, "
+                      "dangerous_low: 2 V}\n"),
+            "lab.yaml:7: levels.cells.dangerous_low: found 2 V, expected at least 2.2 V, the "
+            "lowest that the item can report: this bound is never reached");
+}
+
+TEST(RulesOverDrivers, AConditionThatNoReadingMakesTrue) {
+  const auto when = [](const std::string& condition) {
+    return RuleError("interlocks:\n  guard: {when: " + condition + ", do: [pcs1/stop]}\n");
+  };
+  const char* const never =
+      "lab.yaml:7: interlocks.guard.when: found a condition that can never hold, expected one that "
+      "some reading makes true";
+  EXPECT_EQ(when("bat0/pack.level >= 3"), never);
+  EXPECT_EQ(when("pcs1/dc_voltage_coarse > 7 kV"), never);
+  EXPECT_EQ(when("pcs1/inlet_temperature < -60 degC"), never);
+  EXPECT_EQ(when("abs(bat0/pack.current_max) > 4 kA"), never);
+  EXPECT_EQ(when("abs(bat0/pack.current_max) > 3 kA"), "");
+}
+
 // ---------------------------------------------------------------- replay
 
 // What passes on the lines of the example while a cell is overcharged, in the form of candump -l.
