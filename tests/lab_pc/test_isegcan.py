@@ -23,6 +23,8 @@ def leave(resource):
     resource._unregister_module()
     resource._notifier.stop()
     resource._bus.shutdown()
+    # It does so once more when the object goes, and would send on a closed socket.
+    resource._unregister_module = lambda: None
 
 
 def connect(address):
