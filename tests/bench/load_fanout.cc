@@ -20,21 +20,23 @@ constexpr int64_t kPatienceNs = 20'000'000'000;
 constexpr double kFastestSourceHz = 20'000;
 
 struct Flow {
-  double per_second = 0, slowest_over_mean = 0;
+  double per_second = 0, slowest_over_mean = 0, cpu_us = 0;  // of the server, per message
 };
 
-Flow Count(const Settings& settings, Subscribers* subscribers) {
+Flow Count(const Settings& settings, const Child& server, Subscribers* subscribers) {
   if (!subscribers->ReadFirst(kPatienceNs)) return {};
   subscribers->Read(settings.smoke ? settings.window_ns / 4 : kSettleNs);
   subscribers->ForgetCounts();
   const int64_t begin = MonotonicNs();
+  const int64_t cpu = server.CpuNs();
   subscribers->Read(settings.window_ns);
   const double seconds = 1e-9 * static_cast<double>(MonotonicNs() - begin);
+  const double cpu_us = 1e-3 * static_cast<double>(server.CpuNs() - cpu);
   const std::vector<double> counts = subscribers->counts();
   const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
   const double mean = total / static_cast<double>(counts.size());
   if (total == 0) return {};
-  return {total / seconds, *std::min_element(counts.begin(), counts.end()) / mean};
+  return {total / seconds, *std::min_element(counts.begin(), counts.end()) / mean, cpu_us / total};
 }
 
 // What a WatchItems message of so many readings looks like: one that the hub has sent.
@@ -73,18 +75,18 @@ void RunFanout(const Settings& settings, Report* report) {
         const auto run_floor = [&] {
           if (many) {
             Subscribers streams(to_floor, subscribers, "/canhub.bench.Floor/BlastReadings", sample);
-            return Count(settings, &streams);
+            return Count(settings, floor->process(), &streams);
           }
           Subscribers streams(to_floor, subscribers, "/canhub.bench.Floor/Blast",
                               FloorCaller::Request());
-          return Count(settings, &streams);
+          return Count(settings, floor->process(), &streams);
         };
         const auto run_hub = [&](double floor_per_second) {
           source.SetRate(std::min(kFastestSourceHz, floor_per_second / subscribers));
           Flow flow;
           {
             Subscribers streams(to_hub, subscribers, "/canhub.v1.ItemService/WatchItems", request);
-            flow = Count(settings, &streams);
+            flow = Count(settings, hub->process(), &streams);
           }
           source.SetRate(0);
           return flow;
@@ -100,7 +102,11 @@ void RunFanout(const Settings& settings, Report* report) {
                       const double floor_rate = (first.per_second + last.per_second) / 2;
                       const double hub_rate = (second.per_second + third.per_second) / 2;
                       if (floor_rate == 0 || hub_rate == 0) return {};
-                      return {{hub_rate / floor_rate, floor_rate, {{"canhub_per_s", hub_rate}}},
+                      return {{hub_rate / floor_rate,
+                               floor_rate,
+                               {{"canhub_per_s", hub_rate},
+                                {"canhub_cpu_us", (second.cpu_us + third.cpu_us) / 2},
+                                {"floor_cpu_us", (first.cpu_us + last.cpu_us) / 2}}},
                               {std::min(second.slowest_over_mean, third.slowest_over_mean),
                                std::min(first.slowest_over_mean, last.slowest_over_mean),
                                {}}};

@@ -42,6 +42,7 @@ int Main(int argc, char** argv) {
   app.add_option("--client-core", settings.client_core, "")->capture_default_str();
   app.add_option("--bin", settings.bin, "where the programs are")->capture_default_str();
   app.add_option("--goals", settings.goals, "only these of the mode: G1,G2")->delimiter(',');
+  app.add_option("--cases", settings.cases, "only those whose name has this in it");
   app.add_flag("--noisy", settings.noisy, "count rounds in which others used the machine");
   app.add_flag("--smoke", settings.smoke, "everything once and tiny, to see that it works");
   CLI11_PARSE(app, argc, argv);

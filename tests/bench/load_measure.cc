@@ -120,6 +120,7 @@ bool Settings::Wants(const std::string& goal) const {
 
 void Report::Run(const std::vector<Case>& cases,
                  const std::function<std::vector<Sample>()>& round) {
+  if (cases.front().name.find(settings_.cases) == std::string::npos) return;
   std::vector<std::vector<Sample>> kept;
   int clean = 0, discarded = 0;
   double worst_steal = 0, worst_others = 0;

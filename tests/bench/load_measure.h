@@ -55,6 +55,7 @@ struct Settings {
   std::string bin;        // where the programs are
   int server_core = 0, client_core = 1;
   std::vector<std::string> goals;  // only these; empty: all of the mode
+  std::string cases;               // only those whose name has this in it
   bool Wants(const std::string& goal) const;
 };
 
