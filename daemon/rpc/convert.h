@@ -4,6 +4,7 @@
 #include <google/protobuf/field_mask.pb.h>
 
 #include <chrono>
+#include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,7 @@ v1::Quality ToProto(Quality quality);
 struct ReadingFields {
   bool name = true, value = true, last_good_value = true, quality = true;
   bool read_time = true, change_time = true, unit = true, simulated = true;
+  auto operator<=>(const ReadingFields&) const = default;
 };
 // An empty mask: all. INVALID_ARGUMENT: a path that is no field of Reading.
 absl::StatusOr<ReadingFields> ReadFields(const google::protobuf::FieldMask& mask);

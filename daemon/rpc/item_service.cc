@@ -1,7 +1,4 @@
 // ItemService: descriptors, readings, writes, watches.
-#include <google/protobuf/arena.h>
-#include <grpcpp/support/message_allocator.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
@@ -13,6 +10,7 @@
 #include "daemon/rpc/convert.h"
 #include "daemon/rpc/item_query.h"
 #include "daemon/rpc/item_watch.h"
+#include "daemon/rpc/reading_bytes.h"
 #include "daemon/rpc/services.h"
 #include "daemon/rpc/set_items.h"
 #include "drivers/api/errors.h"
@@ -109,44 +107,20 @@ void SetDescriptor(const std::string& device_id, const DeviceSnapshot& snapshot,
   }
 }
 
-void SetReadings(const RpcContext& rpc, const ItemMatches& matches, const ReadingFields& fields,
-                 v1::GetItemsResponse* out) {
-  const TimeView time(rpc.hub->clock());
-  out->mutable_readings()->Reserve(static_cast<int>(matches.items.size()));
+grpc::ByteBuffer ToBytes(const RpcContext& rpc, const ItemMatches& matches,
+                         const ReadingFields& fields) {
+  ReadingBytes readings(rpc.hub->cache(), rpc.simulated, fields);
   for (const ItemMatch& match : matches.items) {
-    const ItemTable& items = match.snapshot->items();
-    SetReading(match.snapshot->Read(match.item), rpc.hub->cache().DeviceId(match.device), items,
-               match.item, rpc.simulated[match.device], time, out->add_readings(), fields);
+    readings.Add(*match.snapshot, match.device, match.item);
   }
+  const grpc::Slice bytes = readings.bytes();
+  return grpc::ByteBuffer(&bytes, 1);
 }
-
-// Request and response of GetItems on one arena: a response of 256 readings is a thousand small
-// objects otherwise (G4).
-class GetItemsAllocator final
-    : public grpc::MessageAllocator<v1::GetItemsRequest, v1::GetItemsResponse> {
- public:
-  class Holder final : public grpc::MessageHolder<v1::GetItemsRequest, v1::GetItemsResponse> {
-   public:
-    Holder() {
-      set_request(google::protobuf::Arena::CreateMessage<v1::GetItemsRequest>(&arena_));
-      set_response(google::protobuf::Arena::CreateMessage<v1::GetItemsResponse>(&arena_));
-    }
-    void Release() override { delete this; }
-
-   private:
-    // Enough for a few readings without another allocation.
-    alignas(8) char first_block_[1024];
-    google::protobuf::Arena arena_{first_block_, sizeof(first_block_)};
-  };
-  grpc::MessageHolder<v1::GetItemsRequest, v1::GetItemsResponse>* AllocateMessages() override {
-    return new Holder();
-  }
-};
 
 // Reads from the devices what is older than max_age, then answers.
 class FreshRead : public std::enable_shared_from_this<FreshRead> {
  public:
-  FreshRead(RpcContext* rpc, std::shared_ptr<PendingCall> call, v1::GetItemsResponse* response,
+  FreshRead(RpcContext* rpc, std::shared_ptr<PendingCall> call, grpc::ByteBuffer* response,
             std::vector<std::string> names, const ReadingFields& fields)
       : rpc_(rpc),
         call_(std::move(call)),
@@ -219,14 +193,14 @@ class FreshRead : public std::enable_shared_from_this<FreshRead> {
       }
       const absl::StatusOr<ItemMatches> matches = MatchItems(rpc_->hub->cache(), names_);
       if (!matches.ok()) return matches.status();
-      SetReadings(*rpc_, *matches, fields_, response_);
+      *response_ = ToBytes(*rpc_, *matches, fields_);
       return absl::OkStatus();
     });
   }
 
   RpcContext* const rpc_;  // used only while the call is not over
   const std::shared_ptr<PendingCall> call_;
-  v1::GetItemsResponse* const response_;
+  grpc::ByteBuffer* const response_;
   const std::vector<std::string> names_;
   const ReadingFields fields_;
   Mutex mutex_;
@@ -235,11 +209,14 @@ class FreshRead : public std::enable_shared_from_this<FreshRead> {
   DeviceIndex failed_ = 0;
 };
 
-class ItemServiceImpl final : public v1::ItemService::CallbackService {
+// What carries many readings, or goes to many streams, is made as bytes.
+using ItemServiceBase = v1::ItemService::WithRawCallbackMethod_GetItems<
+    v1::ItemService::WithRawCallbackMethod_WatchItems<v1::ItemService::CallbackService>>;
+
+class ItemServiceImpl final : public ItemServiceBase {
  public:
-  explicit ItemServiceImpl(RpcContext* rpc) : rpc_(*rpc) {
-    SetMessageAllocatorFor_GetItems(&get_items_allocator_);
-  }
+  explicit ItemServiceImpl(RpcContext* rpc)
+      : rpc_(*rpc), watched_(rpc->hub->cache(), rpc->simulated) {}
 
   grpc::ServerUnaryReactor* ListItems(grpc::CallbackServerContext* context,
                                       const v1::ListItemsRequest* request,
@@ -277,30 +254,33 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
   }
 
   grpc::ServerUnaryReactor* GetItems(grpc::CallbackServerContext* context,
-                                     const v1::GetItemsRequest* request,
-                                     v1::GetItemsResponse* response) override {
-    if (!request->has_max_age()) {
+                                     const grpc::ByteBuffer* bytes,
+                                     grpc::ByteBuffer* response) override {
+    v1::GetItemsRequest request;
+    const absl::Status parsed = ParseBytes(*bytes, &request);
+    if (!parsed.ok() || !request.has_max_age()) {
       return Answer(rpc_, context, Role::kViewer, [&](const Caller&) {
-        const absl::StatusOr<ReadingFields> fields = ReadFields(request->read_mask());
+        if (!parsed.ok()) return parsed;
+        const absl::StatusOr<ReadingFields> fields = ReadFields(request.read_mask());
         if (!fields.ok()) return fields.status();
-        const absl::StatusOr<ItemMatches> matches = Match(*request);
+        const absl::StatusOr<ItemMatches> matches = Match(request);
         if (!matches.ok()) return matches.status();
-        SetReadings(rpc_, *matches, *fields, response);
+        *response = ToBytes(rpc_, *matches, *fields);
         return absl::OkStatus();
       });
     }
     return AnswerLater(
         rpc_, context, Role::kViewer, [&](const Caller&, std::shared_ptr<PendingCall> call) {
           const absl::StatusOr<Duration> max_age =
-              ReadDuration(request->max_age(), "max_age", Duration(0), kMaxInterval);
+              ReadDuration(request.max_age(), "max_age", Duration(0), kMaxInterval);
           if (!max_age.ok()) return call->End(max_age.status());
-          const absl::StatusOr<ReadingFields> fields = ReadFields(request->read_mask());
+          const absl::StatusOr<ReadingFields> fields = ReadFields(request.read_mask());
           if (!fields.ok()) return call->End(fields.status());
-          const absl::StatusOr<ItemMatches> matches = Match(*request);
+          const absl::StatusOr<ItemMatches> matches = Match(request);
           if (!matches.ok()) return call->End(matches.status());
           const MonoTime deadline =
               std::min(DeadlineOf(rpc_, *context), rpc_.hub->clock().Now() + kRefreshTimeout);
-          std::make_shared<FreshRead>(&rpc_, std::move(call), response, ToVector(request->names()),
+          std::make_shared<FreshRead>(&rpc_, std::move(call), response, ToVector(request.names()),
                                       *fields)
               ->Run(*matches, *max_age, deadline);
         });
@@ -312,13 +292,15 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
     return AnswerSetItems(rpc_, context, *request, response);
   }
 
-  grpc::ServerWriteReactor<v1::WatchItemsResponse>* WatchItems(
-      grpc::CallbackServerContext* context, const v1::WatchItemsRequest* request) override {
-    return WatchStream<v1::WatchItemsResponse>::Start(
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchItems(grpc::CallbackServerContext* context,
+                                                         const grpc::ByteBuffer* bytes) override {
+    return WatchStream<grpc::ByteBuffer>::Start(
         rpc_, context,
         [&](const Caller&,
-            Kicks kicks) -> absl::StatusOr<std::unique_ptr<MessageSource<v1::WatchItemsResponse>>> {
-          const absl::StatusOr<ItemWatchOptions> options = ReadOptions(*request);
+            Kicks kicks) -> absl::StatusOr<std::unique_ptr<MessageSource<grpc::ByteBuffer>>> {
+          v1::WatchItemsRequest request;
+          if (absl::Status parsed = ParseBytes(*bytes, &request); !parsed.ok()) return parsed;
+          const absl::StatusOr<ItemWatchOptions> options = ReadOptions(request);
           if (!options.ok()) return options.status();
           return MakeItemWatch(&rpc_, *options, std::move(kicks));
         });
@@ -331,14 +313,14 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
     return MatchItems(rpc_.hub->cache(), request.names());
   }
 
-  static absl::StatusOr<ItemWatchOptions> ReadOptions(const v1::WatchItemsRequest& request) {
+  absl::StatusOr<ItemWatchOptions> ReadOptions(const v1::WatchItemsRequest& request) {
     const absl::Status status = CheckNames(request.names_size(), "names");
     if (!status.ok()) return status;
     ItemWatchOptions options;
     options.names = ToVector(request.names());
     const absl::StatusOr<ReadingFields> fields = ReadFields(request.read_mask());
     if (!fields.ok()) return fields.status();
-    options.fields = *fields;
+    options.readings = watched_.Of(options.names, *fields);
     if (request.has_min_interval()) {
       const absl::StatusOr<Duration> interval =
           ReadDuration(request.min_interval(), "min_interval", Duration(0), kMaxInterval);
@@ -356,7 +338,7 @@ class ItemServiceImpl final : public v1::ItemService::CallbackService {
   }
 
   RpcContext& rpc_;
-  GetItemsAllocator get_items_allocator_;
+  SharedReadingsTable watched_;
 };
 
 }  // namespace

@@ -5,12 +5,13 @@
 #include <set>
 #include <utility>
 
+#include "canhub/v1/item_service.pb.h"
 #include "daemon/rpc/item_query.h"
 
 namespace canhub {
 namespace {
 
-class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
+class ItemWatch final : public MessageSource<grpc::ByteBuffer> {
  public:
   ItemWatch(RpcContext* rpc, ItemWatchOptions options) : rpc_(*rpc), options_(std::move(options)) {}
 
@@ -21,7 +22,7 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
     return absl::OkStatus();
   }
 
-  bool Next(MonoTime now, v1::WatchItemsResponse* out, MonoTime* ask_again) override {
+  bool Next(MonoTime now, grpc::ByteBuffer* out, MonoTime* ask_again) override {
     if (!opened_) {
       opened_ = true;
       Take(watch_->Drain());
@@ -30,7 +31,10 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
     if (at_ == batch_.size()) {
       if (!synced_) {
         synced_ = true;
-        out->set_synced(true);
+        v1::WatchItemsResponse synced;
+        synced.set_synced(true);
+        const grpc::Slice bytes = ToSlice(synced);
+        *out = grpc::ByteBuffer(&bytes, 1);
         next_allowed_ = now + options_.min_interval;
         return true;
       }
@@ -50,16 +54,12 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
       next_allowed_ = now + options_.min_interval;
     }
     // A batch that needs several messages goes out without pause: they are one update.
-    const TimeView time(rpc_.hub->clock());
-    const size_t end = std::min(batch_.size(), at_ + kMaxReadingsPerMessage);
-    out->mutable_readings()->Reserve(static_cast<int>(end - at_));
-    for (; at_ < end; ++at_) {
-      const auto& [ref, snapshot] = batch_[at_];
-      const ItemTable& items = snapshot->items();
-      SetReading(snapshot->Read(ref.item), rpc_.hub->cache().DeviceId(ref.device), items, ref.item,
-                 rpc_.simulated[ref.device], time, out->add_readings(), options_.fields);
-    }
-    out->set_coalesced_count(std::exchange(coalesced_, 0));
+    const auto entries = absl::MakeConstSpan(batch_).subspan(at_, kMaxReadingsPerMessage);
+    v1::WatchItemsResponse own;  // what no other stream's message has
+    own.set_coalesced_count(std::exchange(coalesced_, 0));
+    const grpc::Slice bytes[] = {options_.readings->Bytes(entries), ToSlice(own)};
+    *out = grpc::ByteBuffer(bytes, std::size(bytes));
+    at_ += entries.size();
     if (at_ == batch_.size()) Clear();
     return true;
   }
@@ -103,7 +103,7 @@ class ItemWatch final : public MessageSource<v1::WatchItemsResponse> {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MessageSource<v1::WatchItemsResponse>>> MakeItemWatch(
+absl::StatusOr<std::unique_ptr<MessageSource<grpc::ByteBuffer>>> MakeItemWatch(
     RpcContext* rpc, ItemWatchOptions options, Kicks kicks) {
   auto watch = std::make_unique<ItemWatch>(rpc, std::move(options));
   const absl::Status status = watch->Open(std::move(kicks));

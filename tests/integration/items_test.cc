@@ -56,6 +56,8 @@ TEST_F(ItemsRpcTest, ReadsByNamePatternAndVendorName) {
   EXPECT_EQ(got_.readings(0).unit(), "V");
   ASSERT_TRUE(Get({"hv*/ch*.voltage_measure"}).ok());
   EXPECT_EQ(got_.readings_size(), 32);
+  ASSERT_TRUE(Get({"hv9/*"}).ok());
+  EXPECT_EQ(got_.readings_size(), 0);
   ASSERT_TRUE(Get({"hv0/ch3.Status.voltageMeasure"}).ok());
   EXPECT_EQ(got_.readings(0).name(), "hv0/ch3.voltage_measure");
 }
@@ -252,6 +254,40 @@ TEST_F(WatchItemsTest, ASlowReaderGetsTheNewestValueAndACount) {
   uint64_t coalesced = 0;
   for (const auto& message : messages) coalesced += message.coalesced_count();
   EXPECT_EQ(changes + coalesced, 60u);
+}
+
+// What they share is the readings, not who was slow.
+TEST_F(WatchItemsTest, OfTwoThatWatchTheSameOnlyTheSlowOneCountsWhatItMissed) {
+  auto slow = Watch(Names("hv0/ch5.voltage_set"), Reads::kUntilSynced);
+  auto fast = Watch(Names("hv0/ch5.voltage_set"));
+  ASSERT_TRUE(lab_.StepUntil([&] { return slow->synced() && fast->synced(); }));
+  const auto newest = [](const auto& stream) {
+    const auto messages = stream->messages();
+    return messages.back().readings_size() > 0 ? messages.back().readings(0).value().number() : 0;
+  };
+  for (int volts = 1; volts <= 60; ++volts) {
+    ASSERT_TRUE(Set({Write("hv0/ch5.voltage_set", volts)}).ok());
+    ASSERT_TRUE(lab_.StepUntil([&] { return newest(fast) == volts; }));
+  }
+  slow->Resume();
+  ASSERT_TRUE(lab_.StepUntil([&] { return newest(slow) == 60; }));
+  for (const auto& message : fast->messages()) EXPECT_EQ(message.coalesced_count(), 0u);
+  uint64_t missed = 0;
+  for (const auto& message : slow->messages()) missed += message.coalesced_count();
+  EXPECT_GE(missed, 58u);
+}
+
+TEST_F(WatchItemsTest, TwoWithDifferentMasksEachGetTheirFields) {
+  v1::WatchItemsRequest named = Names("hv0/ch5.voltage_set");
+  named.mutable_read_mask()->add_paths("name");
+  v1::WatchItemsRequest unit = Names("hv0/ch5.voltage_set");
+  unit.mutable_read_mask()->add_paths("unit");
+  auto first = Watch(named);
+  ASSERT_TRUE(lab_.StepUntil([&] { return first->synced(); }));
+  auto second = Watch(unit);
+  ASSERT_TRUE(lab_.StepUntil([&] { return second->synced(); }));
+  EXPECT_EQ(first->messages()[0].readings(0).ShortDebugString(), "name: \"hv0/ch5.voltage_set\"");
+  EXPECT_EQ(second->messages()[0].readings(0).ShortDebugString(), "unit: \"V\"");
 }
 
 TEST_F(WatchItemsTest, AMalformedIntervalIsRefused) {
