@@ -213,8 +213,10 @@ std::vector<ItemId> ItemPattern::Match(const ItemTable& table) const {
   const auto can_begin = [&](std::string_view part) {
     return part.starts_with(head) || head.starts_with(part);
   };
+  // For most parts the last letter decides.
   const auto can_end = [&](std::string_view part) {
-    return part.ends_with(tail) || tail.ends_with(part);
+    if (part.empty() || tail.empty()) return true;
+    return part.back() == tail.back() && (part.ends_with(tail) || tail.ends_with(part));
   };
   std::string name, prefix;
   std::vector<std::pair<size_t, const char*>> candidates;  // spec, its name or alias
