@@ -56,10 +56,9 @@ bool Interlock::Look(MonoTime now) {
       } else if (settling) {
         state_ = InterlockState::kSettling;
       }
-      if (state_ == InterlockState::kSettling) {
-        causes_.clear();
-        inputs_->AddCauses(when_, true, &causes_);
-      }
+      if (state_ == InterlockState::kTripped) break;
+      causes_.clear();
+      if (state_ == InterlockState::kSettling) inputs_->AddCauses(when_, true, &causes_);
       break;
     case InterlockState::kTripped:
       if (when != Truth::kFalse) {

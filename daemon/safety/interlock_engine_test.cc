@@ -11,6 +11,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 class InterlockTest : public SafetyTest {
@@ -190,6 +191,15 @@ TEST_F(InterlockTest, NeverReadRefusesButDoesNotActWhileItSettles) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("waits for what it has not read yet"));
   EXPECT_EQ(Own("state").value, Value::Integer(0));
+  EXPECT_THAT(Info().causes, Not(IsEmpty()));
+}
+
+TEST_F(InterlockTest, AClearOneHasNoCauses) {
+  Start(Rules({Rule()}));
+  runner_->RunFor(seconds(1));
+  RunMeasuring(seconds(1), 10, 10);
+  EXPECT_EQ(State(), InterlockState::kClear);
+  EXPECT_THAT(Info().causes, IsEmpty());
 }
 
 TEST_F(InterlockTest, NeverReadTripsOnceItHasSettled) {
