@@ -34,8 +34,9 @@ std::string StateText(const Output& output, v1::InterlockState state) {
 std::string WhyText(const v1::Interlock& interlock) {
   std::string text;
   for (const v1::InterlockCause& cause : interlock.causes()) {
-    text += (text.empty() ? "" : "; ") + cause.condition() + ": " + cause.subject() + " is " +
-            cause.found();
+    const std::string fact = cause.subject() + " is " + cause.found();
+    text += (text.empty() ? "" : "; ") +
+            (cause.condition() == fact ? fact : cause.condition() + ": " + fact);
   }
   for (const v1::InterlockStep& step : interlock.steps()) {
     if (step.problem().empty()) continue;

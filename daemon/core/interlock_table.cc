@@ -17,8 +17,8 @@ std::string_view ToString(InterlockState state) {
 }
 
 std::string InterlockCause::ToText(MonoTime now) const {
-  std::string text = condition == subject ? subject : condition + ": " + subject;
-  text += " is " + found;
+  const std::string fact = subject + " is " + found;
+  std::string text = condition == subject || condition == fact ? fact : condition + ": " + fact;
   if (time) {
     const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - *time);
     text += ", " + std::to_string(age.count()) + " ms old";

@@ -194,6 +194,19 @@ TEST_F(InterlockTest, NeverReadRefusesButDoesNotActWhileItSettles) {
   EXPECT_THAT(Info().causes, Not(IsEmpty()));
 }
 
+TEST(InterlockCause, SaysNothingTwice) {
+  const MonoTime now{};
+  InterlockCause cause{.condition = "level cells is dangerous",
+                       .subject = "bat0/module3.cell7_voltage",
+                       .found = "4.25 V"};
+  EXPECT_EQ(cause.ToText(now), "level cells is dangerous: bat0/module3.cell7_voltage is 4.25 V");
+  cause = {.condition = "bat0/pack.level is dangerous",
+           .subject = "bat0/pack.level",
+           .found = "dangerous",
+           .time = now};
+  EXPECT_EQ(cause.ToText(now), "bat0/pack.level is dangerous, 0 ms old");
+}
+
 TEST_F(InterlockTest, AClearOneHasNoCauses) {
   Start(Rules({Rule()}));
   runner_->RunFor(seconds(1));
