@@ -257,7 +257,7 @@ class ItemServiceImpl final : public ItemServiceBase {
                                      const grpc::ByteBuffer* bytes,
                                      grpc::ByteBuffer* response) override {
     v1::GetItemsRequest request;
-    const absl::Status parsed = ParseBytes(*bytes, &request);
+    absl::Status parsed = ParseBytes(*bytes, &request);
     if (!parsed.ok() || !request.has_max_age()) {
       return Answer(rpc_, context, Role::kViewer, [&](const Caller&) {
         if (!parsed.ok()) return parsed;

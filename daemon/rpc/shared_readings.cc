@@ -34,7 +34,7 @@ grpc::Slice SharedReadings::Bytes(absl::Span<const WatchBatch::Entry> entries) {
       Made{.entries = {entries.begin(), entries.end()},
            .until = std::min(readings.good_until(), readings.made() + kGoodFor),
            .bytes = readings.bytes()});
-  const grpc::Slice bytes = made->bytes;
+  grpc::Slice bytes = made->bytes;
   MutexLock lock(&mutex_);
   made_.swap(made);  // what it replaces ends after the lock
   return bytes;

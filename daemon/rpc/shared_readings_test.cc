@@ -118,6 +118,7 @@ TEST_F(SharedReadingsTest, EachOfManyStreamsGetsWhatItAskedFor) {
   constexpr int kStreams = 4, kMessages = 500;
   std::atomic<int> running{kStreams};
   std::vector<std::thread> streams;
+  streams.reserve(kStreams);
   for (int i = 0; i < kStreams; ++i) {
     streams.emplace_back([&] {
       for (int n = 0; n < kMessages; ++n) {
