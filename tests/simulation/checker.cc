@@ -26,13 +26,13 @@ constexpr size_t kMostRemembered = 4000;
 
 }  // namespace
 
-Checker::Checker(const Family& family, std::vector<PlannedDevice> devices,
-                 std::vector<BusFacts> buses, const SimulatedClock* clock, EventLog* log)
-    : family_(family), clock_(clock), log_(log) {
+Checker::Checker(std::vector<PlannedDevice> devices, std::vector<BusFacts> buses,
+                 const SimulatedClock* clock, EventLog* log)
+    : clock_(clock), log_(log) {
   for (BusFacts& facts : buses) buses_.push_back({.facts = std::move(facts)});
   for (PlannedDevice& plan : devices) {
     Device device{.plan = std::move(plan)};
-    while (buses_[device.bus].facts.id != device.plan.bus) ++device.bus;
+    device.bus = BusOf(device.plan.bus);
     device.turns_since = Now();
     devices_.push_back(std::move(device));
   }
@@ -42,6 +42,12 @@ void Checker::Fail(const char* invariant, std::string text) {
   if (violation_) return;
   log_->Text(Now(), std::string("VIOLATION ") + invariant + ": " + text);
   violation_ = Violation{invariant, std::move(text), Now()};
+}
+
+size_t Checker::BusOf(const std::string& id) const {
+  size_t bus = 0;
+  while (buses_[bus].facts.id != id) ++bus;
+  return bus;
 }
 
 std::optional<size_t> Checker::DeviceAt(const std::string& bus, uint32_t address) const {
@@ -153,7 +159,7 @@ void Checker::CheckMalformed() {
     const Device& device = devices_[bad.device];
     if (device.paused) continue;
     const auto snapshot = hub_->cache().Snapshot(static_cast<DeviceIndex>(bad.device));
-    const Origins& origins = OriginsOf(*snapshot);
+    const Origins& origins = OriginsOf(bad.device, *snapshot);
     for (ItemId item = 0; item < origins.size(); ++item) {
       if (!origins[item] || origins[item]->first != bad.meaning.what) continue;
       const Reading reading = snapshot->Read(item);

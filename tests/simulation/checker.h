@@ -63,9 +63,10 @@ class Checker {
  public:
   struct BusFacts {
     std::string id;
+    const Family* family = nullptr;  // of all devices on it
     std::function<Duration(const CanFrame&)> frame_time;
   };
-  Checker(const Family& family, std::vector<PlannedDevice> devices, std::vector<BusFacts> buses,
+  Checker(std::vector<PlannedDevice> devices, std::vector<BusFacts> buses,
           const SimulatedClock* clock, EventLog* log);
 
   const std::optional<Violation>& violation() const { return violation_; }
@@ -157,6 +158,7 @@ class Checker {
   static std::string Milliseconds(Duration d);
   void Fail(const char* invariant, std::string text);
   MonoTime Now() const { return clock_->Now(); }
+  size_t BusOf(const std::string& id) const;
   std::optional<size_t> DeviceAt(const std::string& bus, uint32_t address) const;
   bool Turns(const Device& device) const;
   void CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& meaning);
@@ -172,7 +174,7 @@ class Checker {
   void OnSafeActionOfDaemon(const AuditEntry& entry);
   // Where each reading comes from, by table.
   using Origins = std::vector<std::optional<std::pair<uint32_t, int>>>;
-  const Origins& OriginsOf(const DeviceSnapshot& snapshot);
+  const Origins& OriginsOf(size_t device, const DeviceSnapshot& snapshot);
   void CheckLeases();
   void CheckExpected();
   void CheckCadence();
@@ -181,7 +183,6 @@ class Checker {
   void Forget();
   uint64_t BadFrames(size_t device) const;
 
-  const Family& family_;
   std::vector<Device> devices_;
   std::vector<Bus> buses_;
   const SimulatedClock* const clock_;

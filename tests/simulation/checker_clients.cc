@@ -122,7 +122,7 @@ void Checker::OnShown(size_t device, ItemId item, const Reading& reading, Qualit
     return Fail("S03", name + " is shown as GOOD " + Milliseconds(now - reading.good_until) +
                            " after the end of GOOD");
   }
-  const auto& origin = OriginsOf(snapshot)[item];
+  const auto& origin = OriginsOf(device, snapshot)[item];
   if (!origin) return;
   const auto [what, channel] = *origin;
   const auto times = answers_.find({device, what, channel});
@@ -134,20 +134,20 @@ void Checker::OnShown(size_t device, ItemId item, const Reading& reading, Qualit
   if (!from_frame && reading.read_time > times->second.front()) {
     return Fail("S03", name + " is shown as GOOD with a time at which no answer came");
   }
-  const std::optional<Duration> stated = family_.GoodFor(what, snapshot);
+  const std::optional<Duration> stated = devices_[device].plan.family->GoodFor(what, snapshot);
   if (stated && reading.good_until - reading.read_time > *stated) {
     Fail("S03", name + " is GOOD for " + Milliseconds(reading.good_until - reading.read_time) +
                     ", stated are " + Milliseconds(*stated));
   }
 }
 
-const Checker::Origins& Checker::OriginsOf(const DeviceSnapshot& snapshot) {
+const Checker::Origins& Checker::OriginsOf(size_t device, const DeviceSnapshot& snapshot) {
   const auto found = origins_.find(snapshot.items_ptr());
   if (found != origins_.end()) return found->second;
   if (origins_.size() > 64) origins_.clear();
   Origins& origins = origins_[snapshot.items_ptr()];
   for (ItemId item = 0; item < snapshot.items().size(); ++item) {
-    origins.push_back(family_.Origin(snapshot.items(), item));
+    origins.push_back(devices_[device].plan.family->Origin(snapshot.items(), item));
   }
   return origins;
 }

@@ -19,9 +19,8 @@ constexpr Duration kAsked = milliseconds(40);
 void Checker::OnFrameStarts(const std::string& bus, const CanFrame& frame, bool from_daemon) {
   ++frames_;
   if (!from_daemon) return;
-  const FrameMeaning meaning = family_.Read(frame, true);
-  size_t bus_index = 0;
-  while (buses_[bus_index].facts.id != bus) ++bus_index;
+  const size_t bus_index = BusOf(bus);
+  const FrameMeaning meaning = buses_[bus_index].facts.family->Read(frame, true);
   if (meaning.kind == Kind::kAct) return CheckAct(bus_index, frame, meaning);
   const std::optional<size_t> index = DeviceAt(bus, meaning.address);
   if (meaning.kind == Kind::kForeign || !index) return;
@@ -70,7 +69,8 @@ std::pair<int, int> Checker::Allowance(const Given& given, size_t bus,
     const CanFrame& raw = std::get<CanFrame>(given.what);
     allowed = given.bus == buses_[bus].facts.id && raw.dlc <= 8 && raw == frame ? 1 : 0;
   } else if (devices_[given.device].bus == bus) {
-    allowed = family_.Allows(std::get<Act>(given.what), devices_[given.device].plan, frame);
+    const PlannedDevice& plan = devices_[given.device].plan;
+    allowed = plan.family->Allows(std::get<Act>(given.what), plan, frame);
   }
   if (allowed == 0) return {0, 0};
   for (const auto& [sent, times] : given.frames) {
@@ -201,7 +201,7 @@ void Checker::OnActOf(Given& given, size_t bus, const CanFrame& frame) {
 }
 
 void Checker::OnFrameReceived(const std::string& bus, const CanFrame& frame, MonoTime time) {
-  const FrameMeaning meaning = family_.Read(frame, false);
+  const FrameMeaning meaning = buses_[BusOf(bus)].facts.family->Read(frame, false);
   if (meaning.kind != Kind::kAnswer) return;
   const std::optional<size_t> device = DeviceAt(bus, meaning.address);
   if (!device) return;

@@ -33,7 +33,7 @@ void Simulation::Submit(Client& client, size_t device, Act act, Stage wait_for, 
               .request_id = request_id,
               .deadline = deadline};
   if (const auto* call = std::get_if<ActionCall>(&act)) {
-    for (const ActionSpec& spec : family_.driver().actions) {
+    for (const ActionSpec& spec : FamilyOf(device).driver().actions) {
       if (call->name == spec.name) given.safe = spec.safe;
     }
   }
@@ -82,14 +82,14 @@ void Simulation::SendFrame(Client& client, size_t bus, const CanFrame& frame, St
 
 void Simulation::Set(Random& random) {
   const size_t device = AnyDevice(random);
-  Submit(AnyClient(random), device, family_.MakeSetting(random, devices()[device]),
+  Submit(AnyClient(random), device, FamilyOf(device).MakeSetting(random, devices()[device]),
          SomeStage(random), SomeDeadline(random),
          random.Chance(0.2) ? "r" + std::to_string(random.Below(20)) : "");
 }
 
 void Simulation::Forbidden(Random& random) {
   const size_t device = AnyDevice(random);
-  Submit(AnyClient(random), device, family_.MakeForbidden(random, devices()[device]),
+  Submit(AnyClient(random), device, FamilyOf(device).MakeForbidden(random, devices()[device]),
          SomeStage(random), SomeDeadline(random), "");
 }
 
@@ -98,7 +98,7 @@ void Simulation::Nonsense(Random& random) {
   Client& client = AnyClient(random);
   switch (random.Below(7)) {
     case 0:  // too late already
-      return Submit(client, device, family_.MakeSetting(random, devices()[device]),
+      return Submit(client, device, FamilyOf(device).MakeSetting(random, devices()[device]),
                     Stage::kConfirmed, clock().Now() - milliseconds(1), "");
     case 1:
       return Submit(client, device,
@@ -119,8 +119,8 @@ void Simulation::Nonsense(Random& random) {
       return;
     }
     default: {
-      std::vector<NamedWrite> writes(1100,
-                                     NamedWrite{family_.LiveItem(devices()[device]), Value()});
+      std::vector<NamedWrite> writes(
+          1100, NamedWrite{FamilyOf(device).LiveItem(devices()[device]), Value()});
       return Submit(client, device, std::move(writes), Stage::kConfirmed, kNever, "");
     }
   }
@@ -139,7 +139,7 @@ void Simulation::Read(Random& random) {
 
 void Simulation::OpenWatch(Random& random) {
   const size_t device = AnyDevice(random);
-  PromptWatch prompt{.device = device, .item = family_.LiveItem(devices()[device])};
+  PromptWatch prompt{.device = device, .item = FamilyOf(device).LiveItem(devices()[device])};
   auto watch = world_.hub().watches().WatchItems({devices()[device].id + "/*"},
                                                  [ready = prompt.ready] { *ready = true; });
   if (!watch.ok()) return;
@@ -176,7 +176,7 @@ void Simulation::AcquireLease(Random& random) {
   }
   request.window = random.Between(Duration(milliseconds(150)),
                                   random.Chance(0.2) ? Duration(minutes(3)) : Duration(seconds(8)));
-  if (random.Chance(0.3)) request.safe_action = family_.EmergencyOff().name;
+  if (random.Chance(0.3)) request.safe_action = FamilyOf(leased[0]).EmergencyOff().name;
   if (random.Chance(0.05)) request.safe_action = "hold";
   const absl::StatusOr<LeaseInfo> lease = world_.hub().leases().Acquire(request);
   world_.log().Text(clock().Now(), "lease " + request.device_ids[0] + " by " +
@@ -246,13 +246,14 @@ void Simulation::Burst(Random& random) {
   const uint64_t count = 20 + random.Below(120);
   Client& client = clients_[random.Below(3)];
   for (uint64_t i = 0; i < count; ++i) {
-    Submit(client, device, family_.MakeSetting(random, devices()[device]), Stage::kConfirmed,
-           SomeDeadline(random), "");
+    Submit(client, device, FamilyOf(device).MakeSetting(random, devices()[device]),
+           Stage::kConfirmed, SomeDeadline(random), "");
   }
   if (random.Chance(0.6)) {
     const uint64_t other = random.Below(3);
     After(random.Between(Duration(0), Duration(milliseconds(30))), [this, device, other] {
-      Submit(clients_[other], device, family_.EmergencyOff(), Stage::kConfirmed, kNever, "");
+      Submit(clients_[other], device, FamilyOf(device).EmergencyOff(), Stage::kConfirmed, kNever,
+             "");
     });
   }
 }

@@ -31,7 +31,7 @@ struct Doubles {
   // A bus that the daemon is given. Made once: it outlives a daemon that is killed.
   std::function<std::shared_ptr<CanBus>(std::shared_ptr<CanBus>, const Clock*)> bus;
   std::function<std::unique_ptr<CommandGate>(
-      CommandGate*, const Family&, const std::vector<PlannedDevice>&,
+      CommandGate*, const std::vector<PlannedDevice>&,
       const std::vector<std::pair<std::string, CanBus*>>& buses)>
       gate;
   // What lapses leases.

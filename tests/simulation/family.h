@@ -18,6 +18,8 @@
 
 namespace canhub::simulation {
 
+class Family;
+
 // One device of a lab.
 struct PlannedDevice {
   std::string id;
@@ -27,6 +29,7 @@ struct PlannedDevice {
   int channels = 0;
   // The longest time between two questions to a living device, as configured.
   Duration poll{};
+  const Family* family = nullptr;  // whoever plans a lab sets it
 };
 
 // What one frame means, by a reader that was written from the facts and shares nothing with the

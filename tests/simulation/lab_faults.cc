@@ -16,11 +16,11 @@ void Simulation::InjectFault(size_t device, Family::Fault fault, Duration for_ti
   world_.log().Text(clock().Now(), devices()[device].id + " fault " + fault.name + ": " +
                                        absl::StatusCodeToString(status.code()));
   if (!status.ok()) return;
-  if (fault.name == family_.Silence().name) world_.SetMute(device, true);
+  if (fault.name == FamilyOf(device).Silence().name) world_.SetMute(device, true);
   After(for_time, [this, device, name = fault.name] {
     world_.simulator(device).ClearFaults(name).status().IgnoreError();
     world_.log().Text(clock().Now(), devices()[device].id + " without fault " + name);
-    if (name == family_.Silence().name) world_.SetMute(device, false);
+    if (name == FamilyOf(device).Silence().name) world_.SetMute(device, false);
   });
 }
 
@@ -67,7 +67,7 @@ void Simulation::HealAll() {
   for (size_t device = 0; device < devices().size(); ++device) {
     world_.simulator(device).ClearFaults("").status().IgnoreError();
     world_.SetMute(device, false);
-    for (Act& act : family_.Recovery(devices()[device])) {
+    for (Act& act : FamilyOf(device).Recovery(devices()[device])) {
       Submit(clients_[2], device, std::move(act), Stage::kConfirmed, kNever, "");
     }
   }

@@ -69,7 +69,7 @@ void ChangeBus(RunOptions& options) {
 
 // A lively lab, looked at as often as a real one, with nothing but what shows the mutation.
 inline void Lively(RunOptions& options, const Family& family, Weights weights) {
-  options.family = &family;
+  options.families = {&family};
   options.poll = std::chrono::milliseconds(500);
   options.idle = std::chrono::seconds(20);
   options.length = std::chrono::minutes(10);

@@ -149,10 +149,9 @@ class LeakyClock final : public Clock {
 // S08: the first frame of a refused command is sent all the same.
 class SendsWhatItRefuses final : public CommandGate, private FrameSink {
  public:
-  SendsWhatItRefuses(CommandGate* behind, const Family& family,
-                     const std::vector<PlannedDevice>& devices,
+  SendsWhatItRefuses(CommandGate* behind, const std::vector<PlannedDevice>& devices,
                      const std::vector<std::pair<std::string, CanBus*>>& buses)
-      : behind_(behind), family_(family), devices_(devices) {
+      : behind_(behind), devices_(devices) {
     for (const auto& [id, bus] : buses) ports_[id] = bus->Attach({}, this);
   }
   void Submit(CommandRequest request, CommandCallback done) override {
@@ -160,7 +159,7 @@ class SendsWhatItRefuses final : public CommandGate, private FrameSink {
     std::string bus;
     for (const PlannedDevice& device : devices_) {
       if (device.id != request.device_id) continue;
-      frame = family_.FrameOf(request.what, device);
+      frame = device.family->FrameOf(request.what, device);
       bus = device.bus;
     }
     const auto in_call = std::make_shared<bool>(true);
@@ -189,7 +188,6 @@ class SendsWhatItRefuses final : public CommandGate, private FrameSink {
   void OnTxReport(const TxReport&) override {}
   void OnBusState(BusState) override {}
   CommandGate* const behind_;
-  const Family& family_;
   const std::vector<PlannedDevice>& devices_;
   std::map<std::string, std::unique_ptr<BusPort>> ports_;
 };
@@ -289,10 +287,9 @@ std::vector<Mutation> MakeMutations() {
          Weights weights = kQuiet;
          weights.forbidden = 4;
          Lively(options, IsegFamily(), weights);
-         options.doubles.gate = [](CommandGate* gate, const Family& family,
-                                   const std::vector<PlannedDevice>& devices,
+         options.doubles.gate = [](CommandGate* gate, const std::vector<PlannedDevice>& devices,
                                    const std::vector<std::pair<std::string, CanBus*>>& buses) {
-           return std::make_unique<SendsWhatItRefuses>(gate, family, devices, buses);
+           return std::make_unique<SendsWhatItRefuses>(gate, devices, buses);
          };
        }},
       {"S09", "while one device is mute, another waits for it",

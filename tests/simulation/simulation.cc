@@ -20,9 +20,13 @@ Duration PollOf(const RunOptions& options) {
                               : Duration(seconds(30));
 }
 
-const Family& PickFamily(uint64_t seed) {
-  const auto families = Families();
-  return *families[Mix(seed, HashText("family")) % families.size()];
+// One of them, or all.
+std::vector<const Family*> FamiliesOf(const RunOptions& options) {
+  if (!options.families.empty()) return options.families;
+  const auto all = Families();
+  const size_t which = Mix(options.seed, HashText("family")) % (all.size() + 1);
+  if (which == all.size()) return {all.begin(), all.end()};
+  return {all[which]};
 }
 
 }  // namespace
@@ -30,8 +34,9 @@ const Family& PickFamily(uint64_t seed) {
 Simulation::Simulation(const RunOptions& options)
     : options_(options),
       directory_(options),
-      family_(options.family != nullptr ? *options.family : PickFamily(options.seed)),
-      world_(PlanLab(family_, options.seed, PollOf(options), directory_.path()), options.doubles) {
+      families_(FamiliesOf(options)),
+      world_(PlanLab(families_, options.seed, PollOf(options), directory_.path()),
+             options.doubles) {
   clients_ = {{{"unix:uid=1000(alice)", Role::kOperator}, {}},
               {{"unix:uid=1001(bob)", Role::kOperator}, {}},
               {{"cert:CN=eve", Role::kEngineer}, {}},
@@ -41,7 +46,8 @@ Simulation::Simulation(const RunOptions& options)
 
 RunResult Simulation::Run() {
   const MonoTime start = world_.start();
-  const Duration length = std::min(options_.length, family_.LongestRun());
+  Duration length = options_.length;
+  for (const Family* family : families_) length = std::min(length, family->LongestRun());
   const MonoTime end = start + length;
   // As many times of rest in a short run as in a long one.
   const Duration idle = length < options_.length ? length / 10 : options_.idle;
@@ -96,7 +102,7 @@ void Simulation::DoEvent(uint64_t index) {
       {w.set, [&] { Set(random); }},
       {w.act,
        [&] {
-         Submit(AnyClient(random), device, family_.MakeAct(random, devices()[device]),
+         Submit(AnyClient(random), device, FamilyOf(device).MakeAct(random, devices()[device]),
                 SomeStage(random), SomeDeadline(random), "");
        }},
       {w.forbidden, [&] { Forbidden(random); }},
@@ -109,24 +115,27 @@ void Simulation::DoEvent(uint64_t index) {
       {w.fall_silent, [&] { ReleaseLease(random, true); }},
       {w.emergency,
        [&] {
-         Submit(clients_[random.Below(3)], device, family_.EmergencyOff(), Stage::kConfirmed,
-                kNever, "");
+         Submit(clients_[random.Below(3)], device, FamilyOf(device).EmergencyOff(),
+                Stage::kConfirmed, kNever, "");
        }},
       {w.burst, [&] { Burst(random); }},
       {w.raw,
        [&] {
          SendFrame(clients_[2], random.Below(world_.plan().buses.size()),
-                   family_.MakeRawFrame(random, devices()[device]),
+                   FamilyOf(device).MakeRawFrame(random, devices()[device]),
                    random.Chance(0.5) ? Stage::kOnWire : Stage::kSent, SomeDeadline(random));
        }},
       {w.fault,
        [&] {
-         InjectFault(device, family_.MakeFault(random, devices()[device]),
+         InjectFault(device, FamilyOf(device).MakeFault(random, devices()[device]),
                      random.Exponential(seconds(15)));
        }},
       {w.malformed,
-       [&] { InjectFault(device, family_.Malformation(random), random.Exponential(seconds(8))); }},
-      {w.silence, [&] { InjectFault(device, family_.Silence(), random.Exponential(seconds(30))); }},
+       [&] {
+         InjectFault(device, FamilyOf(device).Malformation(random), random.Exponential(seconds(8)));
+       }},
+      {w.silence,
+       [&] { InjectFault(device, FamilyOf(device).Silence(), random.Exponential(seconds(30))); }},
       {w.weather,
        [&] {
          const size_t bus = random.Below(world_.plan().buses.size());
@@ -161,7 +170,7 @@ void Simulation::DoEvent(uint64_t index) {
       {w.acknowledge, [&] { Acknowledge(random); }},
       {w.recover,
        [&] {
-         for (Act& act : family_.Recovery(devices()[device])) {
+         for (Act& act : FamilyOf(device).Recovery(devices()[device])) {
            Submit(clients_[random.Below(3)], device, std::move(act), Stage::kConfirmed, kNever, "");
          }
        }},

@@ -23,8 +23,8 @@ struct Weights {
 struct RunOptions {
   uint64_t seed = 1;
   Duration length = std::chrono::hours(1);
-  // nullptr: drawn from the seed.
-  const Family* family = nullptr;
+  // Of the lab's devices, each on lines of its own. Empty: drawn from the seed, one or all.
+  std::vector<const Family*> families;
   // How often devices are asked. Unset: drawn from the seed.
   std::optional<Duration> poll;
   // The mean time in which nobody does anything, between times in which everybody does.

@@ -86,6 +86,7 @@ class Simulation {
   SimulatedClock& clock() { return world_.clock(); }
   Checker& checker() { return world_.checker(); }
   const std::vector<PlannedDevice>& devices() const { return world_.plan().devices; }
+  const Family& FamilyOf(size_t device) const { return *devices()[device].family; }
   size_t AnyDevice(Random& random) const { return random.Below(devices().size()); }
   Client& AnyClient(Random& random) { return clients_[random.Below(clients_.size())]; }
   DeviceIndex Index(size_t device) const { return static_cast<DeviceIndex>(device); }
@@ -124,7 +125,7 @@ class Simulation {
 
   const RunOptions& options_;
   const StateDirectory directory_;
-  const Family& family_;
+  const std::vector<const Family*> families_;
   World world_;
   std::vector<Client> clients_;
   std::priority_queue<Later, std::vector<Later>, std::greater<>> later_;

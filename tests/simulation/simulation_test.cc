@@ -37,11 +37,11 @@ class EachFamily : public testing::TestWithParam<size_t> {};
 TEST_P(EachFamily, KeepsEveryPromise) {
   for (const uint64_t seed : {1, 2, 3, 4, 5}) {
     RunOptions options = Everything(seed);
-    options.family = Families()[GetParam()];
+    options.families = {Families()[GetParam()]};
     const RunResult result = Simulate(options);
     ASSERT_FALSE(result.violation) << Report(options, result);
     EXPECT_GT(result.given, 0u);
-    if (options.family->Acts()) {
+    if (Families()[GetParam()]->Acts()) {
       EXPECT_GT(result.acts, 0u);
     }
   }
@@ -52,6 +52,21 @@ INSTANTIATE_TEST_SUITE_P(Simulation, EachFamily, testing::Range<size_t>(0, Famil
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// High voltage, a converter and a battery in one lab, on lines of their own.
+std::vector<const Family*> BatteryTestFamilies() {
+  return {&IsegFamily(), &YstechPcsFamily(), &BatteryModuleFamily()};
+}
+
+class MixedLabs : public testing::TestWithParam<uint64_t> {};
+TEST_P(MixedLabs, KeepEveryPromise) {
+  RunOptions options = Everything(GetParam());
+  options.families = BatteryTestFamilies();
+  const RunResult result = Simulate(options);
+  ASSERT_FALSE(result.violation) << Report(options, result);
+  EXPECT_GT(result.acts, 0u);
+}
+INSTANTIATE_TEST_SUITE_P(Simulation, MixedLabs, testing::Range<uint64_t>(1, 7));
 
 // One test for each share, so that they can run side by side: CANHUB_SIMULATE_HOURS in all.
 class RandomLabs : public testing::TestWithParam<int> {};
@@ -120,6 +135,21 @@ void ExpectCaught(const Mutation& mutation) {
 class Mutants : public testing::TestWithParam<size_t> {};
 TEST_P(Mutants, AreCaught) { ExpectCaught(Mutations()[GetParam()]); }
 INSTANTIATE_TEST_SUITE_P(Simulation, Mutants, testing::Range<size_t>(0, 12),
+                         [](const testing::TestParamInfo<size_t>& info) {
+                           return std::string(Mutations()[info.param].invariant);
+                         });
+
+// With the other families beside.
+class MixedMutants : public testing::TestWithParam<size_t> {};
+TEST_P(MixedMutants, AreCaught) {
+  Mutation mutation = Mutations()[GetParam()];
+  mutation.apply = [apply = mutation.apply](RunOptions& options) {
+    apply(options);
+    options.families = BatteryTestFamilies();
+  };
+  ExpectCaught(mutation);
+}
+INSTANTIATE_TEST_SUITE_P(Simulation, MixedMutants, testing::Range<size_t>(0, 12),
                          [](const testing::TestParamInfo<size_t>& info) {
                            return std::string(Mutations()[info.param].invariant);
                          });

@@ -26,23 +26,30 @@ constexpr JournalOptions kJournal = {.capacity = size_t{256} << 10, .reserve = s
 
 }  // namespace
 
-LabPlan PlanLab(const Family& family, uint64_t seed, Duration poll, std::string directory) {
-  LabPlan plan{.family = &family, .directory = std::move(directory), .seed = seed};
+LabPlan PlanLab(const std::vector<const Family*>& families, uint64_t seed, Duration poll,
+                std::string directory) {
+  LabPlan plan{.directory = std::move(directory), .seed = seed};
   Random random(Mix(seed, HashText("plan")));
-  const uint64_t buses = 1 + random.Below(2);
   plan.config = "buses:\n";
-  for (uint64_t b = 0; b < buses; ++b) {
-    plan.buses.push_back("line" + std::to_string(b));
-    plan.bitrates.push_back(random.Chance(0.7) ? 125000 : 250000);
-    plan.config += "  " + plan.buses.back() +
-                   ": {type: simulated, bitrate: " + std::to_string(plan.bitrates.back()) + "}\n";
+  std::string devices;
+  for (const Family* family : families) {
+    std::vector<std::string> buses;
+    for (uint64_t count = 1 + random.Below(2); count > 0; --count) {
+      buses.push_back("line" + std::to_string(plan.buses.size()));
+      plan.buses.push_back(buses.back());
+      plan.families.push_back(family);
+      plan.bitrates.push_back(random.Chance(0.7) ? 125000 : 250000);
+      plan.config += "  " + buses.back() +
+                     ": {type: simulated, bitrate: " + std::to_string(plan.bitrates.back()) + "}\n";
+    }
+    for (PlannedDevice& device : family->PlanDevices(random, buses, poll)) {
+      device.family = family;
+      devices += "  " + device.id + ": {driver: " + family->driver().name + ", bus: " + device.bus +
+                 ", simulate: true, " + device.yaml + "}\n";
+      plan.devices.push_back(std::move(device));
+    }
   }
-  plan.devices = family.PlanDevices(random, plan.buses, poll);
-  plan.config += "devices:\n";
-  for (const PlannedDevice& device : plan.devices) {
-    plan.config += "  " + device.id + ": {driver: " + family.driver().name +
-                   ", bus: " + device.bus + ", simulate: true, " + device.yaml + "}\n";
-  }
+  plan.config += "devices:\n" + devices;
   return plan;
 }
 
@@ -75,16 +82,16 @@ World::World(LabPlan plan, const Doubles& doubles)
     bus.given = doubles_.bus ? doubles_.bus(bus.node, daemon_clock) : bus.node;
     bus.devices_node = bus.line->CreateNode(kDevicesNode);
     bus.devices = std::make_unique<SimulatorHost>(&clock_, bus.devices_node.get());
-    facts.push_back(
-        {.id = plan_.buses[b], .frame_time = [line = bus.line.get()](const CanFrame& frame) {
-           return line->FrameTime(frame);
-         }});
+    facts.push_back({.id = plan_.buses[b],
+                     .family = plan_.families[b],
+                     .frame_time = [line = bus.line.get()](const CanFrame& frame) {
+                       return line->FrameTime(frame);
+                     }});
     bus.line->SetFaultHook([this, &bus](const CanFrame& frame, std::string_view sender) {
       return OnFrame(bus, frame, sender);
     });
   }
-  checker_ =
-      std::make_unique<Checker>(*plan_.family, plan_.devices, std::move(facts), &clock_, &log_);
+  checker_ = std::make_unique<Checker>(plan_.devices, std::move(facts), &clock_, &log_);
   for (size_t b = 0; b < buses_.size(); ++b) {
     buses_[b].tap = std::make_unique<Tap>(checker_.get(), plan_.buses[b]);
     buses_[b].node->AddTap(buses_[b].tap.get());
@@ -187,7 +194,7 @@ void World::Start() {
     for (size_t b = 0; b < buses_.size(); ++b) {
       buses.emplace_back(plan_.buses[b], buses_[b].node.get());
     }
-    gate_double_ = doubles_.gate(&lab_->hub().gate(), *plan_.family, plan_.devices, buses);
+    gate_double_ = doubles_.gate(&lab_->hub().gate(), plan_.devices, buses);
   }
   checker_->OnDaemonStarts(&lab_->hub(), life_);
   AddSteps();

@@ -22,8 +22,8 @@
 namespace canhub::simulation {
 
 struct LabPlan {
-  const Family* family = nullptr;
   std::vector<std::string> buses;
+  std::vector<const Family*> families;  // by bus
   std::vector<uint32_t> bitrates;
   std::vector<PlannedDevice> devices;
   std::string config;  // YAML
@@ -31,7 +31,8 @@ struct LabPlan {
   std::string directory;
   uint64_t seed = 0;
 };
-LabPlan PlanLab(const Family& family, uint64_t seed, Duration poll, std::string directory);
+LabPlan PlanLab(const std::vector<const Family*>& families, uint64_t seed, Duration poll,
+                std::string directory);
 
 // How the lines treat frames: probabilities.
 struct Weather {
