@@ -30,7 +30,8 @@
 //  S09  While another device is mute, or its actor hangs, or its bus is away: every device whose
 //       actor turns and whose bus works is asked something at least every other poll period.
 //  S10  After a safe action was given, no act of an older given of that device starts, and no
-//       question or ordinary act of the daemon starts between it and its first frame.
+//       question or ordinary act of the daemon starts between it and its first frame, where that
+//       frame can be of no other given.
 //  S11  After a kill and a restart on the same state, every entry that the record took is found in
 //       it, and every acknowledged alarm is acknowledged.
 //  S12  A jump of the wall clock ends no lease early and starts nothing; and a run with jumps has
@@ -162,7 +163,8 @@ class Checker {
   std::optional<size_t> DeviceAt(const std::string& bus, uint32_t address) const;
   bool Turns(const Device& device) const;
   void CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& meaning);
-  void OnActOf(Given& given, size_t bus, const CanFrame& frame);
+  // `certain`: it can be of no other given.
+  void OnActOf(Given& given, size_t bus, const CanFrame& frame, bool certain);
   void CountOvertaking(size_t bus, const Given* own);
   // How often the given allows the frame, and how often it went out for it already.
   std::pair<int, int> Allowance(const Given& given, size_t bus, const CanFrame& frame) const;

@@ -107,6 +107,10 @@ std::pair<const char*, std::string> Checker::WhyNot(const Given& given) const {
       return {"S02", "its lease is over"};
     }
   }
+  if (!given.raw() && devices_[given.device].paused &&
+      now > devices_[given.device].paused_since + kDrain) {
+    return {"S04", "its actor does not turn"};
+  }
   if (given.refused) return {"S08", "it was refused"};
   const bool sent_is_all = given.raw() && given.wait_for == Stage::kSent && given.status.ok();
   if (given.answered && now > given.answer_time && !sent_is_all) {
@@ -168,7 +172,7 @@ void Checker::CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& me
   }
   if (own != nullptr) {
     if (candidates == 1 && own->certain_frame == kNever) own->certain_frame = Now();
-    return OnActOf(*own, bus, frame);
+    return OnActOf(*own, bus, frame, /*certain=*/candidates == 1);
   }
   const std::string name = device ? Name(*device) : buses_[bus].facts.id;
   if (suspect == nullptr) {
@@ -177,10 +181,10 @@ void Checker::CheckAct(size_t bus, const CanFrame& frame, const FrameMeaning& me
   Fail(invariant, name + ": " + FormatFrame(frame) + " for " + Describe(*suspect) + ": " + why);
 }
 
-void Checker::OnActOf(Given& given, size_t bus, const CanFrame& frame) {
+void Checker::OnActOf(Given& given, size_t bus, const CanFrame& frame, bool certain) {
   if (given.first_frame == kNever) {
     given.first_frame = Now();
-    if (given.safe && given.overtaken_by > 0) {
+    if (certain && given.safe && given.overtaken_by > 0) {
       Fail("S10", std::to_string(given.overtaken_by) + " frames of the daemon started between " +
                       Describe(given) + " and its first frame");
     }
@@ -192,11 +196,6 @@ void Checker::OnActOf(Given& given, size_t bus, const CanFrame& frame) {
     counted = true;
   }
   if (!counted) given.frames.emplace_back(frame, 1);
-  if (!given.raw() && devices_[given.device].paused &&
-      Now() > devices_[given.device].paused_since + kDrain) {
-    Fail("S04",
-         FormatFrame(frame) + " for " + Describe(given) + " although the actor does not turn");
-  }
   if (!given.safe) CountOvertaking(bus, &given);
 }
 
