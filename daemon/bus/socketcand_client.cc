@@ -295,6 +295,7 @@ void SocketcandClient::WriteFrames() {
     output_ = FormatSend(entry->tx.frame);
     written_ = 0;
     writing_ = std::move(entry);
+    if (!Flush() || !core_->HasTx()) return;
   }
 }
 

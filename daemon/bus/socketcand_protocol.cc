@@ -26,6 +26,12 @@ std::vector<std::string_view> Split(std::string_view text) {
   return words;
 }
 
+void AppendHex(uint8_t byte, std::string* text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  *text += kDigits[byte >> 4];
+  *text += kDigits[byte & 0xF];
+}
+
 bool ReadHex(std::string_view text, uint32_t max, uint32_t* value) {
   if (text.empty() || text.size() > 8) return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value, 16);
@@ -185,10 +191,9 @@ std::string FormatSend(const CanFrame& frame) {
   std::string text = frame.remote ? "< sendrtr " : "< send ";
   text += Identifier(frame) + " " + std::to_string(frame.dlc) + " ";
   if (!frame.remote) {
-    for (uint8_t byte : frame.payload()) {
-      char digits[8];
-      std::snprintf(digits, sizeof(digits), "%02X ", byte);
-      text += digits;
+    for (const uint8_t byte : frame.payload()) {
+      AppendHex(byte, &text);
+      text += ' ';
     }
   }
   return text + ">";
@@ -200,11 +205,7 @@ std::string FormatReceived(const CanFrame& frame, WallTime time) {
            " >";
   }
   std::string text = "< frame " + Identifier(frame) + " " + Seconds(time) + " ";
-  for (uint8_t byte : frame.payload()) {
-    char digits[8];
-    std::snprintf(digits, sizeof(digits), "%02X", byte);
-    text += digits;
-  }
+  for (const uint8_t byte : frame.payload()) AppendHex(byte, &text);
   return text + " >";
 }
 

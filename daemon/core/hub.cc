@@ -407,8 +407,7 @@ std::vector<std::string> HubImpl::HungThreads(Duration longer_than) const {
 
 Hub::DeviceView HubImpl::ViewOf(DeviceIndex index) const {
   const std::lock_guard lock(setups_mutex_);
-  const DeviceSetup& setup = devices_[index].setups.back();
-  return {index, &setup, setup.driver->address(setup.config)};
+  return {index, &devices_[index].setups.back()};
 }
 
 std::vector<Hub::DeviceView> HubImpl::devices() const {

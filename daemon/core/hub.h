@@ -119,7 +119,6 @@ class Hub {
   struct DeviceView {
     DeviceIndex index = 0;
     const DeviceSetup* setup = nullptr;
-    std::string address;
   };
   virtual std::vector<DeviceView> devices() const = 0;  // in the order of the configuration
   virtual std::optional<DeviceView> FindDevice(std::string_view device_id) const = 0;

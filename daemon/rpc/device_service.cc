@@ -51,7 +51,7 @@ void SetDevice(const RpcContext& rpc, const Caller& caller, const Hub::DeviceVie
   out->set_driver(setup.driver->name);
   out->set_kind(setup.driver->kind);
   out->set_bus(setup.bus_id);
-  out->set_address(view.address);
+  out->set_address(setup.driver->address(setup.config));
   out->set_link(ToProto(snapshot->link()));
   out->set_link_text(CleanText(snapshot->link_text()));
   out->set_polled(snapshot->polled());

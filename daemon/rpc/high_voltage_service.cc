@@ -156,11 +156,10 @@ class HighVoltageServiceImpl final : public v1::HighVoltageService::CallbackServ
           return target.Writes(channel, items);
         },
         [this, device_id, channel, response](const CommandResult&) {
-          const absl::StatusOr<HighVoltageTarget> target = Find(device_id);
-          if (!target.ok() || !target->RequireChannel(channel).ok()) return;
-          const TimeView time(rpc_.hub->clock());
-          const std::optional<double> measured =
-              HighVoltageView(target->snapshot(), time).MeasuredVoltage(static_cast<int>(channel));
+          const std::optional<DeviceIndex> device = rpc_.hub->cache().FindDevice(device_id);
+          if (!device) return;
+          const std::optional<double> measured = HighVoltageView::MeasuredVoltage(
+              *rpc_.hub->cache().Snapshot(*device), rpc_.hub->clock().Now(), channel);
           if (measured) response->set_voltage_measure_v(*measured);
         });
   }

@@ -87,8 +87,12 @@ std::optional<Reading> HighVoltageView::ReadNamed(const char* name) const {
   return snapshot_.Read(*item);
 }
 
-std::optional<double> HighVoltageView::Number(const std::optional<Reading>& reading) const {
-  if (!reading || !Good(*reading) || reading->value.type() == ValueType::kText) return std::nullopt;
+std::optional<double> HighVoltageView::NumberAt(MonoTime now,
+                                                const std::optional<Reading>& reading) {
+  if (!reading || reading->EffectiveQuality(now) != Quality::kGood ||
+      reading->value.type() == ValueType::kText) {
+    return std::nullopt;
+  }
   return reading->value.AsNumber();
 }
 
@@ -114,8 +118,13 @@ std::optional<int> HighVoltageView::ChannelOf(ItemId item) const {
   return place.instance;
 }
 
-std::optional<double> HighVoltageView::MeasuredVoltage(int channel) const {
-  return Number(ReadChannel(channel, specs_.voltage_measure));
+std::optional<double> HighVoltageView::MeasuredVoltage(const DeviceSnapshot& snapshot, MonoTime now,
+                                                       uint32_t channel) {
+  const std::string name =
+      hv::kChannelBlock + std::to_string(channel) + "." + hv::channel::kVoltageMeasure;
+  const std::optional<ItemId> item = snapshot.items().Find(name);
+  if (!item) return std::nullopt;
+  return NumberAt(now, snapshot.Read(*item));
 }
 
 void HighVoltageView::SetChannel(int channel, v1::HighVoltageChannel* out) const {

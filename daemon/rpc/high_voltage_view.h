@@ -11,7 +11,8 @@
 
 namespace canhub {
 
-// One moment of one device. Cheap to make: it looks every name up once. The snapshot outlives it.
+// One moment of one device. Making it takes microseconds: it looks every name up, once. The
+// snapshot outlives it.
 class HighVoltageView {
  public:
   HighVoltageView(const DeviceSnapshot& snapshot, const TimeView& time);
@@ -26,9 +27,12 @@ class HighVoltageView {
   std::optional<int> ChannelOf(ItemId item) const;
   // Requires channel < channel_count().
   void SetChannel(int channel, v1::HighVoltageChannel* out) const;
-  std::optional<double> MeasuredVoltage(int channel) const;
   void SetModule(const std::string& device_id, v1::HighVoltageModule* out) const;
   void SetCrate(const std::string& device_id, v1::Crate* out) const;
+
+  // Of a channel, when it is GOOD; without a view of all the rest.
+  static std::optional<double> MeasuredVoltage(const DeviceSnapshot& snapshot, MonoTime now,
+                                               uint32_t channel);
 
  private:
   // Indexes into the channel block's specs; -1: this model does not have it.
@@ -41,7 +45,7 @@ class HighVoltageView {
   struct Bit {
     int bit;
     bool inverted;
-    std::string name;  // of the item: "is_trip"
+    const char* name;  // of the item, in its table: "is_trip"
 
     bool IsTrue(uint32_t word) const { return (((word >> bit) & 1) != 0) != inverted; }
   };
@@ -53,7 +57,10 @@ class HighVoltageView {
     return reading.EffectiveQuality(time_.now()) == Quality::kGood;
   }
   // Only of GOOD readings.
-  std::optional<double> Number(const std::optional<Reading>& reading) const;
+  static std::optional<double> NumberAt(MonoTime now, const std::optional<Reading>& reading);
+  std::optional<double> Number(const std::optional<Reading>& reading) const {
+    return NumberAt(time_.now(), reading);
+  }
   std::optional<bool> Flag(const std::optional<Reading>& reading) const;
   std::optional<uint32_t> Word(const std::optional<Reading>& reading) const;
   // "supply_24v" → {"24v", 24.1}, for all GOOD numbers of the device itself with this prefix.

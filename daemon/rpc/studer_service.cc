@@ -350,7 +350,8 @@ class StuderServiceImpl final : public v1::StuderService::CallbackService {
   absl::Status NotFound(const Hub::DeviceView& device, const std::string& name,
                         bool parameter) const {
     const std::string clean = CleanText(name);
-    std::string text = device.setup->config.id + " (" + device.address + ") has no " +
+    const DeviceSetup& setup = *device.setup;
+    std::string text = setup.config.id + " (" + setup.driver->address(setup.config) + ") has no " +
                        (parameter ? "parameter" : "info") + " \"" + clean + "\"";
     for (const CatalogueHit& hit : device.setup->driver->search(name)) {
       if (hit.id != name && hit.item != name && hit.item != studer::kParameterItems + name)

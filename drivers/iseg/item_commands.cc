@@ -49,42 +49,46 @@ absl::StatusOr<double> CommandPlanner::ModuleLimit(int channel, std::string_view
 absl::Status CommandPlanner::CheckVoltage(int channel, double volt) const {
   const absl::StatusOr<double> nominal = Known(channel, hvc::kVoltageNominal);
   if (!nominal.ok()) return nominal.status();
-  const std::string what = Name(channel, hvc::kVoltageSet) + " = " + FormatNumber(volt) + " V";
-  std::map<std::string, std::string> fields = {{"item", Name(channel, hvc::kVoltageSet)},
-                                               {"requested_v", FormatNumber(volt)},
-                                               {"nominal_v", FormatNumber(*nominal)}};
+  // Made only for a refusal.
+  const auto what = [&] {
+    return Name(channel, hvc::kVoltageSet) + " = " + FormatNumber(volt) + " V";
+  };
+  const auto fields = [&](std::map<std::string, std::string> also = {}) {
+    also.insert({{"item", Name(channel, hvc::kVoltageSet)},
+                 {"requested_v", FormatNumber(volt)},
+                 {"nominal_v", FormatNumber(*nominal)}});
+    return also;
+  };
   if (volt < 0 && *nominal >= 0) {
     return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_NEGATIVE",
-                  what + ": set voltages are magnitudes, the nominal voltage is " +
+                  what() + ": set voltages are magnitudes, the nominal voltage is " +
                       FormatNumber(*nominal) + " V",
-                  fields);
+                  fields());
   }
   if (Above(std::abs(volt), std::abs(*nominal))) {
     return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_NOMINAL",
-                  what + " is above the channel's nominal voltage of " + FormatNumber(*nominal) +
+                  what() + " is above the channel's nominal voltage of " + FormatNumber(*nominal) +
                       " V (EDCP 0x4106)",
-                  fields);
+                  fields());
   }
   const absl::StatusOr<double> percent = ModuleLimit(channel, hvm::kVoltageLimit);
   if (!percent.ok()) return percent.status();
   const double bound = *percent / 100 * std::abs(*nominal);
   if (Above(std::abs(volt), bound)) {
-    fields.emplace("limit_percent", FormatNumber(*percent));
-    fields.emplace("limit_v", FormatNumber(bound));
-    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
-                  what + " is above the module's voltage limit of " + FormatNumber(*percent) +
-                      " % of " + FormatNumber(*nominal) + " V = " + FormatNumber(bound) +
-                      " V (front panel or software limit, EDCP 0x1102 or 0x2005)",
-                  fields);
+    return Refuse(
+        absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
+        what() + " is above the module's voltage limit of " + FormatNumber(*percent) + " % of " +
+            FormatNumber(*nominal) + " V = " + FormatNumber(bound) +
+            " V (front panel or software limit, EDCP 0x1102 or 0x2005)",
+        fields({{"limit_percent", FormatNumber(*percent)}, {"limit_v", FormatNumber(bound)}}));
   }
   const std::optional<ConfiguredLimit> limit = FindLimit(config_, kLimitVoltage);
   if (limit && Above(std::abs(volt), limit->value)) {
-    fields.emplace("limit_v", FormatNumber(limit->value));
-    fields.emplace("limit_origin", limit->origin);
-    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
-                  what + " is above the limit of " + FormatNumber(limit->value) + " V (" +
-                      limit->origin + ")",
-                  fields);
+    return Refuse(
+        absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
+        what() + " is above the limit of " + FormatNumber(limit->value) + " V (" + limit->origin +
+            ")",
+        fields({{"limit_v", FormatNumber(limit->value)}, {"limit_origin", limit->origin}}));
   }
   return absl::OkStatus();
 }
@@ -92,36 +96,38 @@ absl::Status CommandPlanner::CheckVoltage(int channel, double volt) const {
 absl::Status CommandPlanner::CheckCurrent(int channel, double ampere) const {
   const absl::StatusOr<double> nominal = Known(channel, hvc::kCurrentNominal);
   if (!nominal.ok()) return nominal.status();
-  const std::string what = Name(channel, hvc::kCurrentSet) + " = " + FormatNumber(ampere) + " A";
-  std::map<std::string, std::string> fields = {{"item", Name(channel, hvc::kCurrentSet)},
-                                               {"requested_a", FormatNumber(ampere)},
-                                               {"nominal_a", FormatNumber(*nominal)}};
+  const auto what = [&] {
+    return Name(channel, hvc::kCurrentSet) + " = " + FormatNumber(ampere) + " A";
+  };
+  const auto fields = [&](std::map<std::string, std::string> also = {}) {
+    also.insert({{"item", Name(channel, hvc::kCurrentSet)},
+                 {"requested_a", FormatNumber(ampere)},
+                 {"nominal_a", FormatNumber(*nominal)}});
+    return also;
+  };
   if (ampere < 0 || Above(ampere, std::abs(*nominal))) {
     return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_NOMINAL",
-                  what + " is outside 0 to the channel's nominal current of " +
+                  what() + " is outside 0 to the channel's nominal current of " +
                       FormatNumber(*nominal) + " A (EDCP 0x4107)",
-                  fields);
+                  fields());
   }
   const absl::StatusOr<double> percent = ModuleLimit(channel, hvm::kCurrentLimit);
   if (!percent.ok()) return percent.status();
   const double bound = *percent / 100 * std::abs(*nominal);
   if (Above(ampere, bound)) {
-    fields.emplace("limit_percent", FormatNumber(*percent));
-    fields.emplace("limit_a", FormatNumber(bound));
-    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
-                  what + " is above the module's current limit of " + FormatNumber(*percent) +
-                      " % of " + FormatNumber(*nominal) + " A = " + FormatNumber(bound) +
-                      " A (EDCP 0x1103 or 0x2006)",
-                  fields);
+    return Refuse(
+        absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_MODULE_LIMIT",
+        what() + " is above the module's current limit of " + FormatNumber(*percent) + " % of " +
+            FormatNumber(*nominal) + " A = " + FormatNumber(bound) + " A (EDCP 0x1103 or 0x2006)",
+        fields({{"limit_percent", FormatNumber(*percent)}, {"limit_a", FormatNumber(bound)}}));
   }
   const std::optional<ConfiguredLimit> limit = FindLimit(config_, kLimitCurrent);
   if (limit && Above(ampere, limit->value)) {
-    fields.emplace("limit_a", FormatNumber(limit->value));
-    fields.emplace("limit_origin", limit->origin);
-    return Refuse(absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
-                  what + " is above the limit of " + FormatNumber(limit->value) + " A (" +
-                      limit->origin + ")",
-                  fields);
+    return Refuse(
+        absl::StatusCode::kOutOfRange, "SETPOINT_ABOVE_LIMIT",
+        what() + " is above the limit of " + FormatNumber(limit->value) + " A (" + limit->origin +
+            ")",
+        fields({{"limit_a", FormatNumber(limit->value)}, {"limit_origin", limit->origin}}));
   }
   return absl::OkStatus();
 }
@@ -305,15 +311,14 @@ absl::Status CommandPlanner::CheckWritable(const ItemWrite& write) const {
     return Refuse(absl::StatusCode::kNotFound, "NO_SUCH_ITEM",
                   "item number " + std::to_string(write.item) + " does not exist (any more)");
   }
-  const std::string name = items.table()->Name(write.item);
-  const std::map<std::string, std::string> fields = {{"item", name}};
+  const auto name = [&] { return items.table()->Name(write.item); };
   if (items.Entry(write.item).writing == Writing::kNone) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "READ_ONLY", name + " cannot be written",
-                  fields);
+    return Refuse(absl::StatusCode::kInvalidArgument, "READ_ONLY", name() + " cannot be written",
+                  {{"item", name()}});
   }
   if (!Available(write.item)) {
     return Refuse(absl::StatusCode::kUnimplemented, "ITEM_NOT_AVAILABLE",
-                  "this device does not have " + name, fields);
+                  "this device does not have " + name(), {{"item", name()}});
   }
   const ItemSpec& spec = items.table()->Spec(write.item);
   const bool number = spec.type == ValueType::kNumber;
@@ -321,9 +326,9 @@ absl::Status CommandPlanner::CheckWritable(const ItemWrite& write) const {
       write.value.type() == spec.type || (number && write.value.type() == ValueType::kInteger);
   if (!fits) {
     return Refuse(absl::StatusCode::kInvalidArgument, "WRONG_TYPE",
-                  name + " takes a " + std::string(ToString(spec.type)) + ", not \"" +
+                  name() + " takes a " + std::string(ToString(spec.type)) + ", not \"" +
                       write.value.ToString() + "\"",
-                  fields);
+                  {{"item", name()}});
   }
   return absl::OkStatus();
 }
