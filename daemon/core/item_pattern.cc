@@ -1,5 +1,6 @@
 #include "daemon/core/item_pattern.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -136,6 +137,12 @@ absl::StatusOr<ItemPattern> ItemPattern::Parse(std::string_view text) {
   return pattern;
 }
 
+bool ItemPattern::Piece::HasNumber(uint32_t number) const {
+  return std::any_of(numbers.begin(), numbers.end(), [number](const auto& range) {
+    return number >= range.first && number <= range.second;
+  });
+}
+
 // Greedy with one point of return: every other piece has a fixed length at a place (a number takes
 // all its digits), so that only the last "*" ever has to give way. Time: length x pieces at worst.
 bool ItemPattern::Matches(const Pieces& pieces, std::string_view name) {
@@ -163,7 +170,7 @@ bool ItemPattern::Matches(const Pieces& pieces, std::string_view name) {
           const auto [end, error] =
               std::from_chars(name.data() + at, name.data() + name.size(), value);
           if (error != std::errc()) break;
-          for (const auto& [first, last] : p.numbers) fits |= value >= first && value <= last;
+          fits = p.HasNumber(value);
           if (fits) at = static_cast<size_t>(end - name.data());
           break;
         }
@@ -218,27 +225,48 @@ std::vector<ItemId> ItemPattern::Match(const ItemTable& table) const {
     if (part.empty() || tail.empty()) return true;
     return part.back() == tail.back() && (part.ends_with(tail) || tail.ends_with(part));
   };
+  // "ch*.on" and "ch[0-3].on", the usual ones, need no name put together: after the block's prefix
+  // and a number the rest of the pattern has to be what the names of the block are without them.
+  const Piece* between =
+      item_pieces_.size() == 3 && !head.empty() && !IsDigit(head.back()) && tail.starts_with('.')
+          ? &item_pieces_[1]
+          : nullptr;
+  const bool any = between != nullptr && between->kind == Piece::Kind::kAny;
+  const bool numbers = between != nullptr && between->kind == Piece::Kind::kNumbers;
+  struct Candidate {
+    int spec;
+    std::string_view last;  // its name or alias
+    bool every;             // matches, whichever instance
+  };
   std::string name, prefix;
-  std::vector<std::pair<size_t, const char*>> candidates;  // spec, its name or alias
-  for (size_t b = 0; b < table.blocks().size(); ++b) {
-    const ItemBlock& block = table.blocks()[b];
+  std::vector<Candidate> candidates;
+  for (int b = 0; b < static_cast<int>(table.blocks().size()); ++b) {
+    const ItemBlock& block = table.blocks()[static_cast<size_t>(b)];
+    const bool some = numbers && block.prefix == head;  // instances
     candidates.clear();
-    for (size_t s = 0; s < block.specs.size(); ++s) {
-      const ItemSpec& spec = block.specs[s];
-      if (can_end(spec.name)) candidates.emplace_back(s, spec.name);
-      if (spec.alias[0] != '\0' && can_end(spec.alias)) candidates.emplace_back(s, spec.alias);
+    for (const ItemTable::Named& named : table.NamesOf(b)) {
+      if (some ? named.name != tail.substr(1) : !can_end(named.name)) continue;
+      const bool every = any && block.prefix.starts_with(head) && named.name == tail.substr(1);
+      candidates.push_back({named.spec, named.name, some || every});
     }
     if (candidates.empty()) continue;
+    std::sort(candidates.begin(), candidates.end(),
+              [](const Candidate& x, const Candidate& y) { return x.spec < y.spec; });
+    const bool every = std::all_of(candidates.begin(), candidates.end(),
+                                   [](const Candidate& c) { return c.every; });
     for (int instance = 0; instance < block.count; ++instance) {
+      if (some && !between->HasNumber(static_cast<uint32_t>(block.first + instance))) continue;
       prefix.clear();
-      if (!block.prefix.empty()) {
+      if (!every && !block.prefix.empty()) {
         prefix.append(block.prefix).append(std::to_string(block.first + instance)).append(".");
         if (!can_begin(prefix)) continue;
       }
-      for (const auto& [s, last] : candidates) {
-        const ItemId id = table.Id(static_cast<int>(b), instance, static_cast<int>(s));
+      for (const Candidate& c : candidates) {
+        const ItemId id = table.Id(b, instance, c.spec);
         if (!items.empty() && items.back() == id) continue;  // by its name already
-        if (Matches(item_pieces_, name.assign(prefix).append(last))) items.push_back(id);
+        if (c.every || Matches(item_pieces_, name.assign(prefix).append(c.last))) {
+          items.push_back(id);
+        }
       }
     }
   }

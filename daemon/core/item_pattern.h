@@ -35,6 +35,8 @@ class ItemPattern {
     enum class Kind : uint8_t { kLetters, kAny, kNumbers } kind = Kind::kLetters;
     std::string letters;
     std::vector<std::pair<uint32_t, uint32_t>> numbers;  // from, to; both included
+
+    bool HasNumber(uint32_t number) const;
   };
   using Pieces = std::vector<Piece>;
   static absl::StatusOr<Pieces> ParsePieces(std::string_view whole, size_t from, size_t to);

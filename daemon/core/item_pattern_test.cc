@@ -58,9 +58,35 @@ TEST(ItemPatternTest, AStarMatchesAnyLetters) {
 // The names ruled out by their ends are those that do not match anyway.
 TEST(ItemPatternTest, MatchesWhatEachNameAloneMatches) {
   const auto table = Table(13);
-  for (const char* text :
-       {"*", "*e*", "ch*", "*set", "ch1*", "ch[0-2,11].*", "*.on", "ch*.*", "c*e", "*Measure",
-        "*1.voltage*", "ch1[0-9]*", "s*", "*.", "ch[3].*asure"}) {
+  for (const char* text : {"*",
+                           "*e*",
+                           "ch*",
+                           "*set",
+                           "ch1*",
+                           "ch[0-2,11].*",
+                           "*.on",
+                           "ch*.*",
+                           "c*e",
+                           "*Measure",
+                           "*1.voltage*",
+                           "ch1[0-9]*",
+                           "s*",
+                           "*.",
+                           "ch[3].*asure",
+                           "ch*.on",
+                           "c*.voltage_measure",
+                           "ch*.Status.voltageMeasure",
+                           "chx*.on",
+                           "h*.on",
+                           "ch*.n",
+                           "ch*.voltageMeasure",
+                           "ch[2,4-9].voltage_set",
+                           "ch[1-2].Control.voltageSet",
+                           "ch[1-2].voltageSet",
+                           "c[1].on",
+                           "ch1[2].on",
+                           "s[1].on",
+                           "*[12].on"}) {
     const absl::StatusOr<ItemPattern> pattern = ItemPattern::Parse("hv0/" + std::string(text));
     ASSERT_TRUE(pattern.ok()) << pattern.status();
     std::vector<ItemId> expected;

@@ -87,13 +87,15 @@ class ItemTable {
   // The item whose storage this item uses: itself, or the register a flag is a bit of.
   ItemId Storage(ItemId id) const;
 
- private:
   // A name or an alias, without the instance's prefix.
   struct Named {
     std::string_view name;
     int spec;
   };
+  // All of a block, in the order of the names.
+  std::span<const Named> NamesOf(int block) const { return named_[static_cast<size_t>(block)]; }
 
+ private:
   std::shared_ptr<const void> owner_;
   std::vector<ItemBlock> blocks_;
   std::vector<std::vector<Named>> named_;  // by block, in the order of the names
