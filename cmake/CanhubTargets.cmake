@@ -52,9 +52,14 @@ function(canhub_test name)
   endif()
   target_link_libraries(${name} PRIVATE canhub_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  # Ends what hangs. ThreadSanitizer makes the longest test, of tens of seconds, ten times as long.
+  set(timeout_s 120)
+  if(CANHUB_SANITIZE_THREAD)
+    set(timeout_s 360)
+  endif()
   include(GoogleTest)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}."
-                       PROPERTIES TIMEOUT 120 LABELS "${ARG_LABELS}")
+                       PROPERTIES TIMEOUT ${timeout_s} LABELS "${ARG_LABELS}")
 endfunction()
 
 # canhub_fuzz(NAME SOURCES … DEPS …): one fuzz target (tests/fuzz/README.md). With CANHUB_FUZZ a
