@@ -1,4 +1,4 @@
-// The invariants of design.md, section 5, as far as a driver keeps them.
+// The invariants of docs/safety-case.md, as far as a driver keeps them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

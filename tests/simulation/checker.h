@@ -1,4 +1,4 @@
-// Judges a run by the invariants S01 to S12 of design.md, section 5, from outside the code under
+// Judges a run by the invariants S01 to S12 of docs/safety-case.md, from outside the code under
 // test: from the frames that crossed each line, what clients were told, and the audit record.
 //
 // What "S01" and so on mean here, precisely ("act": a frame of the daemon by which a device may
