@@ -105,6 +105,132 @@ TEST_F(CorrectiveTest, IsNotSetWhileTheConditionIsNotKnown) {
   EXPECT_EQ(Info().steps[0].state, InterlockStepInfo::State::kSkipped);
 }
 
+TEST_F(CorrectiveTest, IsNotSetForItsOwnConditionWhileThatOfTheInterlockIsNotKnown) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  rule.steps[0].only_if = Compared("hv1/voltage_measure", Comparison::kAbove, 5);
+  StartQuiet({rule});
+  for (int i = 0; i < 10; ++i) {
+    Measure(1, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+// ---------------------------------------------------------------- what was left out for a moment
+
+TEST_F(CorrectiveTest, IsSetInTheMomentItsConditionIsKnownAgain) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  StartQuiet({rule});
+  runner_->RunFor(seconds(1));
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  Sent();
+  Measure(0, 120);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+  RunMeasuring(seconds(2), 120, 10);
+  EXPECT_THAT(Sent(), IsEmpty()) << "once";
+}
+
+TEST_F(CorrectiveTest, IsSetInTheMomentTheSideOfItsLevelIsKnownAgain) {
+  StartQuiet({Corrects()});
+  runner_->RunFor(seconds(1));
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  Sent();
+  Measure(0, 85);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+}
+
+TEST_F(CorrectiveTest, IsSetWhenItIsKnownAlsoWhileItIsVerified) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  rule.verify = Compared("hv1/voltage_measure", Comparison::kAtLeast, 20);
+  rule.verify_within = seconds(5);
+  StartQuiet({rule});
+  for (int i = 0; i < 7; ++i) {
+    Measure(1, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  Sent();
+  Measure(0, 120);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+}
+
+TEST_F(CorrectiveTest, IsSetWhenItIsKnownAlsoWhileItIsIncomplete) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  rule.verify = Compared("hv1/voltage_measure", Comparison::kAtLeast, 20);
+  rule.verify_within = seconds(1);
+  StartQuiet({rule});
+  for (int i = 0; i < 20; ++i) {
+    Measure(1, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  ASSERT_EQ(Alarm("corrects.incomplete"), "active");
+  Sent();
+  Measure(0, 120);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+}
+
+TEST_F(CorrectiveTest, IsNotSetWhenItIsKnownAgainAndOver) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  StartQuiet({rule});
+  runner_->RunFor(seconds(1));
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  RunMeasuring(seconds(1), 10, 10);
+  EXPECT_THAT(Sent(), IsEmpty());
+  EXPECT_EQ(State(), InterlockState::kClear);
+}
+
+TEST_F(CorrectiveTest, SetsInOrderWhatIsKnownAgain) {
+  InterlockRule rule = Corrects();
+  rule.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 80);
+  rule.steps[0].until = Compared("hv1/voltage_measure", Comparison::kAtLeast, 20);
+  rule.steps[0].within = seconds(2);
+  rule.steps.push_back(SetTo("hv0", 30));
+  StartQuiet({rule});
+  runner_->RunFor(seconds(1));
+  ASSERT_EQ(State(), InterlockState::kTripped);
+  Measure(1, 10);
+  Measure(0, 120);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+  Measure(1, 25);
+  EXPECT_THAT(Sent(), ElementsAre("hv0 = 30"));
+}
+
+TEST_F(CorrectiveTest, WhatIsKnownAgainRepeatsNoSafeAction) {
+  InterlockRule rule = Danger();
+  rule.steps.push_back(SetTo("hv0", 25));
+  rule.steps[1].only_if = Compared("hv1/voltage_measure", Comparison::kAbove, 50);
+  StartQuiet({rule});
+  for (int i = 0; i < 7; ++i) {
+    Measure(0, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  Measure(0, 120);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 safe"));
+  Measure(1, 60);
+  EXPECT_THAT(Sent(), ElementsAre("hv0 = 25"));
+}
+
+TEST_F(CorrectiveTest, IsSetWhenTheOtherLeavesTheDevice) {
+  InterlockRule corrects = Corrects();
+  corrects.yields_to = {"danger"};
+  InterlockRule danger = Danger();
+  danger.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 100);
+  StartQuiet({corrects, danger});
+  Measure(0, 120);
+  AcknowledgeAction(1);
+  Measure(0, 90);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 safe"));
+  ASSERT_EQ(State(0), InterlockState::kTripped);
+  ASSERT_EQ(Acknowledge("danger"), absl::OkStatus());
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25")) << "at once, not with the next tick";
+}
+
 TEST_F(CorrectiveTest, ADangerSetsWhateverIsKnown) {
   InterlockRule rule = Rule();
   rule.steps = {SetTo("hv1", 0), Act("hv1")};

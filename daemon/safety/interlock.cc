@@ -118,7 +118,7 @@ void Interlock::BeginSequence(bool clearing) {
   at_ = first();
   phase_ = Phase::kSteps;
   for (size_t i = first(); i < last(); ++i) {
-    steps_[i].begun = steps_[i].waits = false;
+    steps_[i].begun = steps_[i].postponed = steps_[i].waits = false;
     steps_[i].info.state = InterlockStepInfo::State::kIdle;
     steps_[i].info.problem.clear();
   }
@@ -142,30 +142,34 @@ bool Interlock::AnyWaits() const {
                      [](const Step& step) { return step.waits; });
 }
 
-bool Interlock::Wanted(const Step& step) const {
-  if (!step.rule->acts() && !step.only_if) return true;
+Truth Interlock::Wanted(const Step& step) const {
+  if (!step.rule->acts() && !step.only_if) return Truth::kTrue;
   if (clearing_) {
     // Of what was not done there is nothing to end.
     const bool done =
         std::any_of(steps_.begin(), steps_.begin() + static_cast<ptrdiff_t>(rule_->steps.size()),
                     [&](const Step& own) { return own.acted && Meet(*own.rule, *step.rule); });
-    if (step.rule->acts() && !done) return false;
+    if (step.rule->acts() && !done) return Truth::kFalse;
   }
+  const Truth wanted = step.only_if ? inputs_->Evaluate(*step.only_if) : Truth::kTrue;
   // Making safe is right while nothing is known; a value that corrects something is not.
-  const bool must_know = step.rule->sets();
-  if (step.only_if) {
-    const Truth wanted = inputs_->Evaluate(*step.only_if);
-    return must_know ? wanted == Truth::kTrue : wanted != Truth::kFalse;
-  }
-  return !must_know || clearing_ || rule_->severity == Level::kDangerous || holds_now_;
+  if (!step.rule->sets()) return wanted == Truth::kFalse ? wanted : Truth::kTrue;
+  const bool known = clearing_ || rule_->severity == Level::kDangerous || holds_now_;
+  return known ? wanted : std::min(wanted, Truth::kUnknown);
+}
+
+bool Interlock::Left(const Step& step) const {
+  return !clearing_ && host_->Taken(*rule_, *step.rule, /*any=*/false);
 }
 
 void Interlock::Begin(Step& step, MonoTime now) {
+  const Truth wanted = Wanted(step);
+  const bool done = wanted == Truth::kTrue && !Left(step);
   step.begun = true;
   step.deadline = now + step.rule->within;
-  step.awaited = step.until && Wanted(step);
-  const bool left = !clearing_ && host_->Taken(*rule_, *step.rule, /*any=*/false);
-  if (!Wanted(step) || left) {
+  step.awaited = step.until && wanted == Truth::kTrue;
+  step.postponed = !done && wanted != Truth::kFalse;
+  if (!done) {
     step.info.state = InterlockStepInfo::State::kSkipped;
     return;
   }
@@ -173,6 +177,21 @@ void Interlock::Begin(Step& step, MonoTime now) {
   if (!step.rule->acts()) return;
   step.waits = step.acted = true;
   host_->Act(index_, run_, at_, *step.rule);
+}
+
+void Interlock::CatchUp() {
+  for (size_t i = first(); i < last(); ++i) {
+    Step& step = steps_[i];
+    if (!step.postponed) continue;
+    const Truth wanted = Wanted(step);
+    // What is known not to be wanted is no longer.
+    step.postponed = wanted != Truth::kFalse;
+    if (wanted != Truth::kTrue || Left(step)) continue;
+    step.begun = step.postponed = false;
+    step.info.state = InterlockStepInfo::State::kIdle;
+    at_ = std::min(at_, i);
+    phase_ = Phase::kSteps;
+  }
 }
 
 void Interlock::Proceed(MonoTime now) {
@@ -183,10 +202,12 @@ void Interlock::Proceed(MonoTime now) {
     // Somebody else has undone it.
     BeginSequence(/*clearing=*/false);
   }
+  if (state_ == InterlockState::kTripped && !clearing_) CatchUp();
   while (phase_ == Phase::kSteps && at_ < last()) {
     Step& step = steps_[at_];
     if (!step.begun) {
-      blocked_ = clearing_ && Wanted(step) && host_->Taken(*rule_, *step.rule, /*any=*/true);
+      blocked_ = clearing_ && Wanted(step) == Truth::kTrue &&
+                 host_->Taken(*rule_, *step.rule, /*any=*/true);
       if (blocked_) return;
       Begin(step, now);
     }
@@ -197,6 +218,8 @@ void Interlock::Proceed(MonoTime now) {
       Fail(at_,
            "not in time: " + (causes.empty() ? step.rule->until->text : causes[0].ToText(now)));
     }
+    // Not once more, where what was postponed is caught up with.
+    step.awaited = false;
     if (!step.waits && step.info.state == InterlockStepInfo::State::kRunning) {
       step.info.state = InterlockStepInfo::State::kDone;
     }

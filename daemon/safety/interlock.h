@@ -87,9 +87,10 @@ class Interlock {
     InterlockStepInfo info;
     std::optional<ConditionNode> only_if, until;
     bool begun = false;
-    bool awaited = false;  // `until`
-    bool waits = false;    // for the end of its action
-    bool acted = false;    // since the trip
+    bool postponed = false;  // skipped: not known, or another had what it is about
+    bool awaited = false;    // `until`
+    bool waits = false;      // for the end of its action
+    bool acted = false;      // since the trip
     MonoTime deadline{};
   };
 
@@ -102,8 +103,11 @@ class Interlock {
   std::span<const Step> Running() const {
     return std::span(steps_).subspan(first(), last() - first());
   }
-  // Whether the step is to be done now.
-  bool Wanted(const Step& step) const;
+  // Whether the step is to be done now; unknown: that needs something that is not known.
+  Truth Wanted(const Step& step) const;
+  bool Left(const Step& step) const;  // to another
+  // Goes back to what was postponed, where its reason is gone.
+  void CatchUp();
   void Begin(Step& step, MonoTime now);
   void Release();
   void Verify(MonoTime now);

@@ -510,6 +510,8 @@ absl::StatusOr<InterlockInfo> Engine::Acknowledge(const Caller& caller, const st
   Tell(*found, now);
   UpdateRefusals();
   Publish(now);
+  // Others may have left their devices to it.
+  News();
   return found->Info();
 }
 
