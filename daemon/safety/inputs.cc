@@ -144,6 +144,12 @@ Truth LevelWatch::AtLeast(Level level, LevelSide side) const {
   return Truth::kFalse;
 }
 
+bool LevelWatch::IsReadSince(MonoTime since) const {
+  return std::all_of(tracked_.begin(), tracked_.end(), [&](const Tracked& tracked) {
+    return !tracked.is_good || tracked.read_time >= since;
+  });
+}
+
 std::optional<InterlockCause> LevelWatch::Worst(LevelSide side) const {
   const Level worst = Of(side);
   const Tracked* found = nullptr;
@@ -356,14 +362,35 @@ Truth SafetyInputs::Leaf(const ConditionNode& node) const {
   return Truth::kUnknown;
 }
 
-Truth SafetyInputs::Evaluate(const ConditionNode& node) const {
+bool SafetyInputs::IsReadSince(const ConditionNode& leaf, MonoTime since) const {
+  switch (leaf.condition->kind) {
+    case Kind::kValue:
+    case Kind::kQuality: {
+      const Item& item = items_[leaf.index];
+      // That nothing is read is a fact of now.
+      return item.quality != Quality::kGood || item.reading.read_time >= since;
+    }
+    case Kind::kLevel:
+      return levels_[leaf.index].IsReadSince(since);
+    case Kind::kAny:
+    case Kind::kAll:
+    case Kind::kAlarm:
+    case Kind::kBus:
+    case Kind::kInterlock:
+      break;
+  }
+  return true;
+}
+
+Truth SafetyInputs::Evaluate(const ConditionNode& node, MonoTime since) const {
   const Kind kind = node.condition->kind;
   if (kind != Kind::kAny && kind != Kind::kAll) {
+    if (!IsReadSince(node, since)) return Truth::kUnknown;
     return node.condition->negated ? Not(Leaf(node)) : Leaf(node);
   }
   Truth truth = ToTruth(kind == Kind::kAll);
   for (const ConditionNode& part : node.parts) {
-    const Truth of = Evaluate(part);
+    const Truth of = Evaluate(part, since);
     truth = kind == Kind::kAny ? std::max(truth, of) : std::min(truth, of);
   }
   return truth;
@@ -416,14 +443,15 @@ InterlockCause SafetyInputs::CauseOf(const ConditionNode& node) const {
 }
 
 void SafetyInputs::AddCauses(const ConditionNode& node, bool wanted,
-                             std::vector<InterlockCause>* causes) const {
-  if (Evaluate(node) == ToTruth(!wanted)) return;
+                             std::vector<InterlockCause>* causes, MonoTime since) const {
+  if (Evaluate(node, since) == ToTruth(!wanted)) return;
   const Kind kind = node.condition->kind;
   if (kind != Kind::kAny && kind != Kind::kAll) {
     causes->push_back(CauseOf(node));
+    if (!IsReadSince(node, since)) causes->back().found += ", read before the action";
     return;
   }
-  for (const ConditionNode& part : node.parts) AddCauses(part, wanted, causes);
+  for (const ConditionNode& part : node.parts) AddCauses(part, wanted, causes, since);
 }
 
 Level SafetyInputs::WorstLevel(const ConditionNode& node) const {

@@ -51,6 +51,8 @@ class LevelWatch {
   Level level() const { return std::max(std::max(low_, high_), stale_); }
   Level Of(LevelSide side) const;
   Truth AtLeast(Level level, LevelSide side) const;
+  // Whether every good reading of it was taken at `since` or later.
+  bool IsReadSince(MonoTime since) const;
   // What makes the level; empty while it is normal and all is known.
   std::optional<InterlockCause> Worst(LevelSide side) const;
 
@@ -106,9 +108,11 @@ class SafetyInputs {
   bool settling() const { return settling_; }
   void SetInterlock(size_t index, Truth holds) { interlocks_[index] = holds; }
 
-  Truth Evaluate(const ConditionNode& node) const;
+  // What was read before `since` is unknown.
+  Truth Evaluate(const ConditionNode& node, MonoTime since = MonoTime::min()) const;
   // What makes the condition true or unknown, or, with `wanted` false, false or unknown.
-  void AddCauses(const ConditionNode& node, bool wanted, std::vector<InterlockCause>* causes) const;
+  void AddCauses(const ConditionNode& node, bool wanted, std::vector<InterlockCause>* causes,
+                 MonoTime since = MonoTime::min()) const;
   // Of all levels that it names.
   Level WorstLevel(const ConditionNode& node) const;
   const std::vector<LevelWatch>& levels() const { return levels_; }
@@ -128,6 +132,7 @@ class SafetyInputs {
   };
   size_t DeviceOf(DeviceIndex index);
   Truth Leaf(const ConditionNode& node) const;
+  bool IsReadSince(const ConditionNode& leaf, MonoTime since) const;
   InterlockCause CauseOf(const ConditionNode& node) const;
 
   const SafetyRules* const rules_;

@@ -113,6 +113,7 @@ void Interlock::Restore(const std::string& why, MonoTime now) {
 
 void Interlock::BeginSequence(bool clearing) {
   ++run_;
+  last_act_ = MonoTime::min();
   clearing_ = clearing;
   blocked_ = false;
   at_ = first();
@@ -176,6 +177,7 @@ void Interlock::Begin(Step& step, MonoTime now) {
   step.info.state = InterlockStepInfo::State::kRunning;
   if (!step.rule->acts()) return;
   step.waits = step.acted = true;
+  last_act_ = now;
   host_->Act(index_, run_, at_, *step.rule);
 }
 
@@ -198,7 +200,7 @@ void Interlock::Proceed(MonoTime now) {
   if (!acting() || (clearing_ && !over_)) return;
   if (phase_ == Phase::kIncomplete && now >= retry_) BeginSequence(clearing_);
   if (!clearing_ && phase_ == Phase::kComplete && verify_ &&
-      inputs_->Evaluate(*verify_) == Truth::kFalse) {
+      inputs_->Evaluate(*verify_, last_act_) == Truth::kFalse) {
     // Somebody else has undone it.
     BeginSequence(/*clearing=*/false);
   }
@@ -211,10 +213,10 @@ void Interlock::Proceed(MonoTime now) {
       if (blocked_) return;
       Begin(step, now);
     }
-    if (step.awaited && inputs_->Evaluate(*step.until) != Truth::kTrue) {
+    if (step.awaited && inputs_->Evaluate(*step.until, last_act_) != Truth::kTrue) {
       if (now < step.deadline) return;
       std::vector<InterlockCause> causes;
-      inputs_->AddCauses(*step.until, false, &causes);
+      inputs_->AddCauses(*step.until, false, &causes, last_act_);
       Fail(at_,
            "not in time: " + (causes.empty() ? step.rule->until->text : causes[0].ToText(now)));
     }
@@ -234,8 +236,8 @@ void Interlock::Proceed(MonoTime now) {
 
 void Interlock::Verify(MonoTime now) {
   const bool verifies = verify_ && !clearing_;
-  const bool safe =
-      verifies ? inputs_->Evaluate(*verify_) == Truth::kTrue : !AnyWaits() && !AnyFailed();
+  const bool safe = verifies ? inputs_->Evaluate(*verify_, last_act_) == Truth::kTrue
+                             : !AnyWaits() && !AnyFailed();
   if (safe) {
     phase_ = Phase::kComplete;
     if (!clearing_) events_.push_back(Event::kComplete);
@@ -334,7 +336,7 @@ std::string Interlock::problem() const {
   if (AnyWaits()) text += text.empty() ? "an action has not ended" : "; an action has not ended";
   if (!verify_ || clearing_) return text;
   std::vector<InterlockCause> causes;
-  inputs_->AddCauses(*verify_, false, &causes);
+  inputs_->AddCauses(*verify_, false, &causes, last_act_);
   for (const InterlockCause& cause : causes) {
     text += (text.empty() ? "not verified: " : "; not verified: ") + cause.condition + ", found " +
             cause.found;

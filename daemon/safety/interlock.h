@@ -135,6 +135,8 @@ class Interlock {
   bool clearing_ = false;  // the sequence is that of its end
   bool blocked_ = false;   // which waits for another interlock
   uint64_t run_ = 0;       // of the sequence; reports of earlier ones are late
+  // When a step of this run last acted: what was read before shows nothing of it.
+  MonoTime last_act_ = MonoTime::min();
   size_t at_ = 0;
   std::vector<Step> steps_;  // `steps`, then `clear_steps`
   MonoTime deadline_{};      // of Verify

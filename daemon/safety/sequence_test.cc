@@ -71,6 +71,101 @@ TEST_F(SequenceTest, WhatIsNotKnownDoesNotEndAWait) {
   EXPECT_THAT(Acts(), IsEmpty());
 }
 
+// ---------------------------------------------------------------- read before it acted
+
+// Defect 18 of battery safety facts, section 13: a converter whose last reading, of before it
+// ramped up, says that no current flows.
+TEST_F(SequenceTest, AReadingOfBeforeTheActionDoesNotEndAWait) {
+  Start(Rules({Staged()}));
+  Measure(1, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(0, 120);
+  EXPECT_THAT(Acts(), ElementsAre("hv1"));
+  EXPECT_FALSE(Info().complete);
+  runner_->RunFor(milliseconds(100));
+  EXPECT_THAT(Acts(), IsEmpty());
+  Measure(1, 5);
+  EXPECT_THAT(Acts(), ElementsAre("hv0"));
+}
+
+TEST_F(SequenceTest, AReadingOfBeforeTheActionVerifiesNothing) {
+  InterlockRule rule = Rule();
+  rule.verify = Compared("hv1/voltage_measure", Comparison::kBelow, 10);
+  Start(Rules({rule}));
+  Measure(1, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(0, 120);
+  AcknowledgeAction(1);
+  EXPECT_FALSE(Info().complete);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kDangerous);
+  Measure(1, 5);
+  EXPECT_TRUE(Info().complete) << "the same value, read again";
+}
+
+TEST_F(SequenceTest, WhatWasReadBeforeTheActionIsSaidToBeSo) {
+  InterlockRule rule = Rule();
+  rule.steps[0].until = Compared("hv1/voltage_measure", Comparison::kBelow, 20);
+  rule.steps[0].within = milliseconds(100);
+  Start(Rules({rule}));
+  Measure(1, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(0, 120);
+  runner_->RunFor(milliseconds(100));
+  EXPECT_THAT(Info().steps[0].problem, HasSubstr("is 5 V, read before the action"));
+}
+
+TEST_F(SequenceTest, ALevelOfBeforeTheActionVerifiesNothing) {
+  InterlockRule rule = Rule();
+  rule.when = Compared("hv1/voltage_measure", Comparison::kAtLeast, 100);
+  rule.verify = Negated(IsLevel("volts", Level::kWarning));
+  Start(Rules({rule}, {VoltageLevel()}));
+  Measure(0, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(1, 120);
+  EXPECT_FALSE(Info().complete);
+  Measure(0, 5);
+  EXPECT_TRUE(Info().complete);
+}
+
+TEST_F(SequenceTest, AGoodQualityOfBeforeTheActionVerifiesNothing) {
+  InterlockRule rule = Rule();
+  rule.verify = IsQuality("hv1/voltage_measure", Quality::kGood);
+  Start(Rules({rule}));
+  Measure(1, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(0, 120);
+  EXPECT_FALSE(Info().complete);
+  Measure(1, 5);
+  EXPECT_TRUE(Info().complete);
+}
+
+TEST_F(SequenceTest, ThatNothingIsReadIsOfNow) {
+  InterlockRule rule = Rule();
+  rule.verify = IsQuality("hv1/voltage_measure", Quality::kStale);
+  rule.verify_within = seconds(5);
+  Start(Rules({rule}));
+  Measure(1, 5);
+  Measure(0, 120);
+  EXPECT_FALSE(Info().complete);
+  runner_->RunFor(seconds(1));
+  EXPECT_TRUE(Info().complete);
+}
+
+TEST_F(SequenceTest, AWaitBeforeAnyActionTakesWhatIsRead) {
+  InterlockRule rule = Rule();
+  rule.steps.insert(rule.steps.begin(),
+                    {.until = Compared("hv1/voltage_measure", Comparison::kBelow, 20),
+                     .within = seconds(1),
+                     .text = "a wait"});
+  Start(Rules({rule}));
+  Measure(1, 5);
+  runner_->RunFor(milliseconds(300));
+  Measure(0, 120);
+  EXPECT_THAT(Acts(), ElementsAre("hv1"));
+}
+
+// ---------------------------------------------------------------- its end
+
 TEST_F(SequenceTest, IsCompleteOnceItIsVerified) {
   Start(Rules({Staged()}));
   Trip();
