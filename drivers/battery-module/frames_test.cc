@@ -272,6 +272,13 @@ TEST(OwnDbc, AModuleThatTellsOnlyItsExtremes) {
   EXPECT_EQ(h.state.Read("pack.cell_voltage_low_level").value.integer(), 0);
 }
 
+// `highest` and `hot` as they follow the colon and the start bit.
+std::string SecondModule(const std::string& highest, const std::string& hot) {
+  return "BO_ 386 PACK02_values: 8 N\n SG_ U : 0|16@1+ (0.01,0) [0|0] \"V\" N\n"
+         " SG_ Lowest : 16|16@1+ (0.001,0) [0|0] \"V\" N\n SG_ Highest : 32|16@1+ " +
+         highest + " [0|0] \"V\" N\n SG_ Hot : 48|" + hot + " [0|0] \"degC\" N\n";
+}
+
 struct Refusal {
   const char* name;
   std::string dbc;
@@ -290,6 +297,18 @@ TEST(OwnDbc, WhatDoesNotFitIsRefused) {
       {"overlap", OwnDbc(" SG_ X : 0|8@1+ (1,0) [0|0] \"\" N\n"), "own.dbc:6: PACK01_values.X"},
       {"falling", "BO_ 385 PACK01_v: 8 N\n SG_ U : 0|8@1- (-1,0) [0|0] \"\" N\n",
        "PACK01_v.U: found a float, a factor that is not above 0"},
+      {"module scaled differently", OwnDbc(SecondModule("(0.002,0)", "8@1- (1,0)")),
+       "own.dbc: PACK02_values.Highest: found factor 0.002, offset 0, unsigned, expected factor "
+       "0.001, offset 0, unsigned as PACK01_values.Highest has"},
+      {"module offset differently", OwnDbc(SecondModule("(0.001,0)", "8@1- (1,-40)")),
+       "PACK02_values.Hot: found factor 1, offset -40, signed, expected factor 1, offset 0"},
+      {"module signed differently", OwnDbc(SecondModule("(0.001,0)", "8@1+ (1,0)")),
+       "PACK02_values.Hot: found factor 1, offset 0, unsigned, expected factor 1, offset 0, "
+       "signed"},
+      {"cell scaled differently",
+       OwnDbc(" SG_ Cell_1_Voltage : 56|4@1+ (0.01,2.2) [0|0] \"\" N\n"
+              " SG_ Cell_2_Voltage : 60|4@1+ (0.02,2.2) [0|0] \"\" N\n"),
+       "PACK01_values.Cell_2_Voltage: found factor 0.02"},
       {"grammar", "BO_ 385 PACK01_v 8 N\n", "own.dbc:1: BO_: found \"8\""},
       {"extended", "BO_ 2147484033 PACK01_v: 8 N\n", "29-bit"},
   };
@@ -298,6 +317,12 @@ TEST(OwnDbc, WhatDoesNotFitIsRefused) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.name;
     EXPECT_THAT(std::string(status.message()), testing::HasSubstr(c.says)) << c.name;
   }
+}
+
+TEST(OwnDbc, ModulesOfOneScalingFit) {
+  const absl::Status status =
+      Info().check(WithDbc(OwnDbc(SecondModule("(0.001,0)", "8@1- (1,0)"))));
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST(OwnDbc, MoreExpectedThanTheFileHasIsRefused) {

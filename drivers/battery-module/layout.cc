@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -136,6 +137,15 @@ bool HasLevels(SignalRole role) {
          role == SignalRole::kReportedCellMax;
 }
 
+bool SameScaling(const dbc::Signal& a, const dbc::Signal& b) {
+  return a.factor == b.factor && a.offset == b.offset && a.is_signed == b.is_signed;
+}
+
+std::string ScalingText(const dbc::Signal& signal) {
+  return "factor " + Value::Number(signal.factor).ToString() + ", offset " +
+         Value::Number(signal.offset).ToString() + (signal.is_signed ? ", signed" : ", unsigned");
+}
+
 }  // namespace
 
 Layout::Layout(const Settings& settings, const PackItems& items) : by_id_(0x800, -1) {
@@ -186,6 +196,8 @@ absl::Status CheckLayout(const Settings& settings, const std::string& device_id)
                      device_id + ": " + settings.database->file + ": " + text,
                      {{"device_id", device_id}, {"file", settings.database->file}});
   };
+  // The first of each role: bounds are in its counts, for all modules, cells and sensors.
+  std::map<SignalRole, std::pair<const dbc::Signal*, std::string>> judged_as;
   int modules = 0;
   for (int module = 1; module <= kMaxModules; ++module) {
     std::set<std::string> missing = {settings.names.voltage, settings.names.temperature_max};
@@ -213,6 +225,15 @@ absl::Status CheckLayout(const Settings& settings, const std::string& device_id)
           return wrong(message.name + "." + signal.name +
                        ": found a float, a factor that is not above 0 or more than 32 bits, "
                        "expected counts that rise with the quantity");
+        }
+        if (!HasLevels(target.role)) continue;
+        const std::string name = message.name + "." + signal.name;
+        const auto& [first, first_name] =
+            judged_as.try_emplace(target.role, &signal, name).first->second;
+        if (!SameScaling(*first, signal)) {
+          return wrong(name + ": found " + ScalingText(signal) + ", expected " +
+                       ScalingText(*first) + " as " + first_name +
+                       " has: one bound is for both, in counts");
         }
       }
     }

@@ -62,7 +62,7 @@ class Layout {
   const std::vector<Route>& routes() const { return routes_; }
   // Frames of `group` that one module sends.
   int FramesOf(int module, Group group) const;
-  // Of the role's signal, in the first module that has it; nullptr: none.
+  // The role's first signal; all are scaled alike. nullptr: none.
   const dbc::Signal* SignalOf(SignalRole role) const;
 
  private:
@@ -75,7 +75,8 @@ class Layout {
 double HighestModuleVolt(const Settings& settings, const Layout& layout);
 
 // INVALID_ARGUMENT: no module in the DBC, a signal that must be there is missing, a message that
-// is needed cannot be used, or a level's signal is no whole number that rises with the quantity.
+// is needed cannot be used, a level's signal is no whole number that rises with the quantity, or
+// two signals of one role are scaled differently.
 absl::Status CheckLayout(const Settings& settings, const std::string& device_id);
 
 // Every identifier that a module may send with.
