@@ -127,14 +127,9 @@ void BatteryDriver::StartPolling() {
   if (!settings_.poll) return;
   SendSync();
   sync_timer_ = timers_.Every(sync_period_, [this] { SendSync(); });
-  if (phase_ != Phase::kLatched || settings_.request_period <= Duration(0) ||
-      settings_.sensors == 0) {
-    return;
+  if (latched_ > 0 && settings_.request_period > Duration(0) && settings_.sensors > 0) {
+    SendRequest();
   }
-  SendRequest();
-  // Spread over the period (facts, section 12.5).
-  request_timer_ =
-      timers_.Every(settings_.request_period / std::max(1, latched_), [this] { SendRequest(); });
 }
 
 void BatteryDriver::Send(const CanFrame& frame, Duration lives) {
@@ -154,6 +149,9 @@ void BatteryDriver::SendSync() {
 }
 
 void BatteryDriver::SendRequest() {
+  // Spread over the period (facts, section 12.5), of as many modules as there are by now.
+  request_timer_ = timers_.At(context_.clock.Now() + settings_.request_period / latched_,
+                              [this] { SendRequest(); });
   for (int tries = 0; tries < kMaxModules; ++tries) {
     next_request_ = next_request_ % kMaxModules + 1;
     if (At(next_request_).latched) {
@@ -191,7 +189,7 @@ void BatteryDriver::EndCounting() {
     if (phase_ == Phase::kWaiting) {
       counting_timer_ = timers_.At(now + kRetry, [this] { StartCounting(); });
     } else {
-      StartPolling();  // with the requests, which rested meanwhile
+      StartPolling();
     }
     UpdateLink(now);
     return OnCounted(status);

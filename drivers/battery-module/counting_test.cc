@@ -42,6 +42,36 @@ TEST(Counting, AsksEachModuleForItsSensorsOnceASecondSpreadOverIt) {
   for (size_t i = 1; i < times.size(); ++i) EXPECT_GT(times[i] - times[i - 1], milliseconds(200));
 }
 
+TEST(Counting, ModulesThatComeLateAreAskedAsOftenAsTheFirst) {
+  Alone a({{"expected_modules", Value::Integer(15)}});
+  a.Count();
+  a.h.bus.Take();
+  for (int i = 0; i < 100; ++i) {
+    for (int module = 1; module <= 15; ++module) {
+      char frame[64];
+      std::snprintf(frame, sizeof(frame), "%03X#00007A12AEAE1416", 0x180 + module);
+      a.Receive(frame);
+    }
+    a.h.Advance(milliseconds(100));
+  }
+  const std::vector<CanFrame> sent = a.h.bus.Take();
+  for (const uint32_t id : {0x601u, 0x605u, 0x60Fu}) {
+    EXPECT_NEAR(static_cast<double>(std::count_if(sent.begin(), sent.end(),
+                                                  [id](const CanFrame& f) { return f.id == id; })),
+                10, 1.5)
+        << id;
+  }
+}
+
+TEST(Counting, GoesOnAskingForSensorsWhileThePackIsCountedAnew) {
+  Bench b({{"sync_period", Value::Number(1)}, {"stale_after", Value::Number(5)}});
+  ASSERT_TRUE(b.StartAndPoll());
+  b.line.ClearLog();
+  b.driver->Execute(b.h.Action(battery::action::kDetect));
+  b.Pass(seconds(9));
+  EXPECT_NEAR(static_cast<double>(CountOf(b.line.log(), 0x602)), 9, 1);
+}
+
 TEST(Counting, ListensOnlyWhereSomebodyElsePolls) {
   Alone a({{"poll", Value::Flag(false)}});
   a.Count();
