@@ -197,7 +197,9 @@ void BatteryDriver::EndCounting() {
   std::string names;
   for (int number = 1; number <= kMaxModules; ++number) {
     Module& module = At(number);
-    module.latched = module.seen >= kSeenOften;
+    const bool is_there = module.seen >= kSeenOften;
+    if (is_there && !module.latched) module.sensors_time = now;
+    module.latched = is_there;
     module.stale = false;
     if (!module.latched) {
       alarms_.Forget(number);
@@ -237,6 +239,7 @@ void BatteryDriver::OnSeen(int number) {
   if (latched_ < settings_.expected_modules) {
     // One that was expected and slow to start.
     module.latched = true;
+    module.sensors_time = context_.clock.Now();
     ++latched_;
     alarms_.Set(PackAlarm::kCount, latched_ != settings_.expected_modules,
                 [] { return std::string(); });

@@ -54,9 +54,9 @@ class BatteryDriver final : public Driver {
     int doubled = 0;          // SYNCs in a row that were answered twice
     bool stale = false;
     MonoTime stale_since{};
-    bool sensors_seen = false;
-    MonoTime sensors_time{};
-    int implausible = 0;  // polls in a row
+    MonoTime sensors_time{};      // of their last frame, or since when the module is in the pack
+    Level data = Level::kNormal;  // how long nothing was heard of it, or of its sensors
+    int implausible = 0;          // polls in a row
     Level level = Level::kNormal;
     // The alarm frame.
     bool alarm_seen = false;

@@ -79,10 +79,7 @@ void BatteryDriver::OnFrame(const RxFrame& frame) {
   route_times_[index] = frame.time;
   route_pending_[index] = true;
   if (route->has_voltage) OnSeen(route->module);
-  if (route->group == Group::kSensors) {
-    module.sensors_seen = true;
-    module.sensors_time = frame.time;
-  }
+  if (route->group == Group::kSensors) module.sensors_time = frame.time;
   if (route->group == Group::kMain) OnMainFrame(*route, frame.time);
   if (route->group == Group::kSensors && IsSupervised(module)) {
     JudgeModule(route->module, frame.time);

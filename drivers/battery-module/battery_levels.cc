@@ -150,22 +150,28 @@ void BatteryDriver::JudgeModule(int number, MonoTime now) {
       module_text(watch.temperature_max, false, degrees.warning_high, degrees.dangerous_high,
                   Degrees));
   set(ModuleAlarm::kFaultWarning, module.fault, [&](bool) { return module.fault_text; });
-  const bool long_stale = module.stale && now - module.stale_since >= settings_.dangerous_after;
+  const bool sensors_stale = module.latched && settings_.sensors > 0 &&
+                             settings_.request_period > Duration(0) &&
+                             layout_.FramesOf(number, Group::kSensors) > 0 &&
+                             now - module.sensors_time >= settings_.sensors_stale_after;
+  const auto stale_for = [&](bool stale, MonoTime since) {
+    if (!stale) return Level::kNormal;
+    return now - since >= settings_.dangerous_after ? Level::kDangerous : Level::kWarning;
+  };
+  module.data =
+      std::max(stale_for(module.stale, module.stale_since),
+               stale_for(sensors_stale, module.sensors_time + settings_.sensors_stale_after));
   alarms_.Set(number, ModuleAlarm::kStale, module.stale, [&] {
     return "no believable values for " +
            Value::Number(std::chrono::duration<double>(stale_after_).count()).ToString() + " s";
   });
-  alarms_.Set(number, ModuleAlarm::kStaleDangerous, long_stale,
-              [] { return std::string("it stays silent"); });
-  const MonoTime sensors_since = module.sensors_seen ? module.sensors_time : latched_at_;
-  const bool sensors_stale = settings_.sensors > 0 && settings_.request_period > Duration(0) &&
-                             layout_.FramesOf(number, Group::kSensors) > 0 &&
-                             now - sensors_since >= settings_.sensors_stale_after;
+  alarms_.Set(number, ModuleAlarm::kStaleDangerous, module.data == Level::kDangerous, [&] {
+    return std::string(module.stale ? "it stays silent" : "its temperature sensors stay silent");
+  });
   alarms_.Set(number, ModuleAlarm::kSensorsStale, sensors_stale,
               [] { return std::string("its temperature sensors are not answered"); });
-  module.level = std::max({cell.low, cell.high, volt.low, volt.high, heat.low, heat.high,
-                           module.fault, module.stale ? Level::kWarning : Level::kNormal,
-                           long_stale ? Level::kDangerous : Level::kNormal});
+  module.level = std::max(
+      {cell.low, cell.high, volt.low, volt.high, heat.low, heat.high, module.fault, module.data});
 }
 
 Level BatteryDriver::DataLevel(MonoTime now, int* good) const {
@@ -173,13 +179,8 @@ Level BatteryDriver::DataLevel(MonoTime now, int* good) const {
   *good = 0;
   for (const Module& module : modules_) {
     if (!module.latched) continue;
-    if (!module.stale) {
-      ++*good;
-      continue;
-    }
-    level =
-        std::max(level, now - module.stale_since >= settings_.dangerous_after ? Level::kDangerous
-                                                                              : Level::kWarning);
+    *good += module.stale ? 0 : 1;
+    level = std::max(level, module.data);
   }
   if (*good == 0) return Level::kDangerous;
   if (latched_ < settings_.expected_modules) {

@@ -147,6 +147,73 @@ TEST(Counting, AStaleModuleIsDangerousAfterThreeSecondsMore) {
   EXPECT_EQ(b.Level(), 0);
 }
 
+// Section 5.4: sensors on request are stale after 10 s, and then as a module that is.
+TEST(Counting, SilentSensorsAreAWarningAndDangerousAfterThreeSecondsMore) {
+  Alone a;
+  a.Count();
+  const auto pass = [&](Duration time) {
+    for (; time > Duration(0); time -= milliseconds(100)) {
+      a.ReceiveNormal();
+      a.h.Advance(milliseconds(100));
+    }
+  };
+  a.Receive("291#1514141414161400");
+  pass(milliseconds(9900));
+  EXPECT_EQ(a.Level(), 0);
+  pass(milliseconds(200));
+  EXPECT_TRUE(a.Alarm("module1.sensors_stale"));
+  EXPECT_EQ(a.Level("module1.level"), 1);
+  EXPECT_EQ(a.Level("pack.data_level"), 1);
+  EXPECT_EQ(a.Level(), 1);
+  pass(milliseconds(2700));
+  EXPECT_EQ(a.Level(), 1);
+  EXPECT_FALSE(a.Alarm("module1.stale_dangerous"));
+  pass(milliseconds(300));
+  EXPECT_TRUE(a.Alarm("module1.stale_dangerous"));
+  EXPECT_EQ(a.Level("module1.level"), 2);
+  EXPECT_EQ(a.Level(), 2);
+  a.Receive("291#1514141414161400");
+  pass(milliseconds(100));
+  EXPECT_EQ(a.Level(), 0);
+}
+
+TEST(Counting, SensorsThatWouldBeStaleBetweenTwoRequestsAreRefused) {
+  const auto check = [](double request, double stale) {
+    return Info().check(TestConfig({{"request_period", Value::Number(request)},
+                                    {"sensors_stale_after", Value::Number(stale)}}));
+  };
+  EXPECT_TRUE(check(5, 10).ok()) << check(5, 10);
+  EXPECT_THAT(std::string(check(6, 10).message()), HasSubstr("sensors_stale_after: found less"));
+  EXPECT_TRUE(check(0, 1).ok());
+}
+
+TEST(Counting, TheSensorsOfAModuleThatComesLateHaveTheirTime) {
+  Alone a({{"expected_modules", Value::Integer(2)}});
+  a.Count();
+  const auto pass = [&](int times, bool both) {
+    for (int i = 0; i < times; ++i) {
+      a.ReceiveNormal();
+      a.Receive("291#1514141414161400");
+      if (both) a.Receive("182#00007A12AEAE1416");
+      a.h.Advance(milliseconds(100));
+    }
+  };
+  pass(150, false);
+  pass(90, true);
+  EXPECT_FALSE(a.Alarm("module2.sensors_stale"));
+  pass(20, true);
+  EXPECT_TRUE(a.Alarm("module2.sensors_stale"));
+}
+
+TEST(Counting, TheSensorsOfAModuleThatIsNotAskedAreNotMissed) {
+  Bench b;
+  ASSERT_TRUE(b.StartAndPoll());
+  ASSERT_TRUE(b.Fault("extra_module", OfModule(7)).ok());
+  b.Pass(seconds(15));
+  EXPECT_FALSE(b.Alarm("module7.sensors_stale"));
+  EXPECT_EQ(b.Level(), 1);
+}
+
 TEST(Counting, AllModulesSilentIsDangerousAtOnce) {
   Bench b;
   ASSERT_TRUE(b.StartAndPoll());

@@ -109,7 +109,8 @@ std::vector<ParameterSpec> DriverParameters() {
       Time("request_period", "1 s", 0, 3600,
            "period in which each module is asked for its temperature sensors; 0 s: never"),
       Time("stale_after", "1 s", 0.1, 300, "a module is silent after this time without its values"),
-      Time("sensors_stale_after", "10 s", 1, 36000, "the same for the temperature sensors"),
+      Time("sensors_stale_after", "10 s", 1, 36000,
+           "the same for the temperature sensors; at least two request_period"),
       Time("dangerous_after", "3 s", 0, 600,
            "a silent module, a warning at once, is dangerous after this time more"),
       Bound("cell_dangerous_low", "V", "2.7 V", "every fitted cell"),
@@ -226,6 +227,12 @@ absl::StatusOr<Settings> ParseSettings(const DeviceConfig& config) {
   if (settings.poll && settings.stale_after < 2 * settings.sync_period) {
     return Wrong(config,
                  "stale_after: found less than two sync_period, expected at least that much");
+  }
+  if (settings.poll && settings.sensors > 0 &&
+      settings.sensors_stale_after < 2 * settings.request_period) {
+    return Wrong(config,
+                 "sensors_stale_after: found less than two request_period, expected at least that "
+                 "much");
   }
   return settings;
 }
