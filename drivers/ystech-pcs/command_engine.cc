@@ -17,6 +17,8 @@ namespace item = power_converter::item;
 using absl::StatusCode;
 
 constexpr char kOvertaken[] = "OVERTAKEN_BY_SAFE_ACTION";
+// In the memory: a value that was put there and not sent, when none was known before.
+constexpr char kNotKnown[] = "";
 
 // Items whose values are remembered.
 std::vector<const char*> SentItems() {
@@ -29,7 +31,10 @@ std::vector<const char*> SentItems() {
 
 std::optional<Value> ParseRemembered(const char* name, const std::string& text) {
   const ItemRow& row = ItemRows()[IdOf(name)];
-  if (row.spec.type == ValueType::kFlag) return Value::Flag(text == "true");
+  if (row.spec.type == ValueType::kFlag) {
+    if (text != "true" && text != "false") return std::nullopt;
+    return Value::Flag(text == "true");
+  }
   char* end = nullptr;
   const double number = std::strtod(text.c_str(), &end);
   if (end != text.c_str() + text.size() || text.empty() || !std::isfinite(number)) {
@@ -55,6 +60,10 @@ CommandEngine::CommandEngine(Parts parts, Timers& timers)
   });
 }
 
+CommandEngine::~CommandEngine() {
+  if (job_ != nullptr && job_->keeps_self_start) PutBackSelfStart();
+}
+
 void CommandEngine::Start() {
   for (const char* name : SentItems()) {
     const std::optional<std::string> text = parts_.memory.Get(MemoryKey(name));
@@ -63,6 +72,7 @@ void CommandEngine::Start() {
     if (!value) continue;
     parts_.image.SetRemembered(IdOf(name), *value);
     if (std::string_view(name) == item::kSelfStart) {
+      self_start_ = value->flag();
       parts_.log.Log(LogLevel::kWarning,
                      "self-start is remembered as " + *text +
                          " from before the restart; the device does not tell it, and a change at "
@@ -186,6 +196,10 @@ void CommandEngine::ThenCheck(std::function<absl::Status()> check) {
 }
 
 void CommandEngine::Ask(Exchange::Request request) {
+  const absl::StatusOr<Message> message = Decode(request.frame, parts_.settings.codec);
+  if (message.ok() && message->pf == Pf::kStartStop) {
+    request.out = [this, on = As<StartStop>(*message).self_start != 0] { OnSelfStartOut(on); };
+  }
   request.urgency = job_->command.urgency;
   request.guard = job_->guard;
   parts_.exchange.Start(std::move(request));
@@ -255,13 +269,14 @@ void CommandEngine::OnSet(const absl::StatusOr<Exchange::Replies>& replies,
              {{"result", std::to_string(result)}}));
 }
 
-void CommandEngine::ThenStartStop(std::function<bool()> start, bool clear, std::string what) {
+void CommandEngine::ThenStartStop(std::function<bool()> start, bool clear,
+                                  std::function<bool()> self_start, std::string what) {
   ThenSet(
-      [this, start = std::move(start), clear] {
+      [this, start = std::move(start), clear, self_start = std::move(self_start)] {
         return EncodeAs(parts_.settings.address,
                         StartStop{.start = start() ? 1 : 0,
                                   .clear_fault = clear ? 1 : 0,
-                                  .self_start = SelfStart() ? 1 : 0},
+                                  .self_start = self_start() ? 1 : 0},
                         parts_.settings.codec);
       },
       Pf::kStartStopReply, -1, std::move(what), /*last=*/true);
@@ -367,6 +382,7 @@ void CommandEngine::Fail(const absl::Status& status) {
 void CommandEngine::EndJob() {
   job_->guard->Revoke();  // a stop that was sent once more and is not needed any more
   timers_.Cancel(job_->timer);
+  if (job_->keeps_self_start) PutBackSelfStart();
   job_.reset();
   RunQueue();
   if (job_ == nullptr) parts_.poller.Turn();
@@ -395,14 +411,27 @@ absl::Status CommandEngine::Error(StatusCode code, std::string_view reason, cons
   return MakeError(code, reason, parts_.config.id + ": " + text, std::move(fields));
 }
 
-bool CommandEngine::SelfStart() const {
-  return parts_.memory.Get(MemoryKey(item::kSelfStart)) == "true";
+void CommandEngine::OnSelfStartOut(bool on) {
+  self_start_ = on;
+  const std::string key = MemoryKey(item::kSelfStart);
+  if ((parts_.memory.Get(key) == "true") == on) return;
+  // Of a command that had ended: it was in the controller already.
+  parts_.memory.Put(key, Value::Flag(on).ToString());
+  parts_.image.SetSent(IdOf(item::kSelfStart), Value::Flag(on));
+}
+
+// What was to be sent and was not on the wire is not what was sent last.
+void CommandEngine::PutBackSelfStart() {
+  const std::string key = MemoryKey(item::kSelfStart);
+  const std::string sent = self_start_ ? Value::Flag(*self_start_).ToString() : kNotKnown;
+  if (parts_.memory.Get(key) != sent) parts_.memory.Put(key, sent);
 }
 
 void CommandEngine::Remember(const char* name, const Value& value) {
   parts_.image.SetSent(IdOf(name), value);
   const std::string key = MemoryKey(name);
-  if (name == std::string_view(item::kSelfStart) && !parts_.memory.Get(key)) {
+  if (name == std::string_view(item::kSelfStart) &&
+      parts_.memory.Get(key).value_or(kNotKnown) == kNotKnown) {
     parts_.log.Log(LogLevel::kWarning,
                    "self-start was not known here and was sent as off with a start or stop; if it "
                    "was on, switch it on again");

@@ -51,6 +51,7 @@ class CommandEngine {
     PcsAlarms& alarms;
   };
   CommandEngine(Parts parts, Timers& timers);
+  ~CommandEngine();
 
   // What is remembered of what was sent in earlier runs.
   void Start();
@@ -79,6 +80,7 @@ class CommandEngine {
     // Looks at the state; true ends the step. A failure is reported by itself.
     std::function<bool()> watching;
     std::function<void()> refused;  // when the device refuses what is sent
+    bool keeps_self_start = false;  // it put a value into the memory that is to be sent
     TimerId timer = 0;
     Stage reached = Stage::kAccepted;
     std::vector<std::string> done;  // what has been done, for people
@@ -109,8 +111,9 @@ class CommandEngine {
   // `what`: "the mode dc_cc_cv". `last`: the last that acts, which the stages sent and on the wire
   // are about.
   void ThenSet(MakeFrame make, Pf reply, int selector, std::string what, bool last);
-  // The three flags of 0x0F; self-start as it is remembered.
-  void ThenStartStop(std::function<bool()> start, bool clear, std::string what);
+  // The three flags of 0x0F.
+  void ThenStartStop(std::function<bool()> start, bool clear, std::function<bool()> self_start,
+                     std::string what);
   void ThenSetMode(const ModeSpec& mode, bool last);
   void ThenSetParameters(const ModeSetting& setting);
   void ThenCompareMode(const ModeSetting& setting);
@@ -141,13 +144,17 @@ class CommandEngine {
   ModeSetting SettingNow() const;
   absl::Status CheckPhases(const SettingFrame& frame, const std::vector<double>& values) const;
   absl::Status CheckSetting(const SettingFrame& frame, const std::vector<double>& sent);
-  bool SelfStart() const;
+  // As it was on the wire last, in this run or an earlier one; off where that is not known.
+  bool SelfStart() const { return self_start_.value_or(false); }
+  void OnSelfStartOut(bool on);
+  void PutBackSelfStart();
   void Remember(const char* item, const Value& value);
 
   Parts parts_;
   TimerScope timers_;
   std::unique_ptr<Job> job_;
   std::deque<Command> queue_;
+  std::optional<bool> self_start_;  // in the last 0x0F that was on the wire
 };
 
 // Keys of DeviceMemory: "sent.<item>".

@@ -292,7 +292,7 @@ void CommandEngine::PlanStart() {
     return Annotate(CheckModeSetting(parts_.config, *protection, setting),
                     "what the device would run is out of bounds: ");
   });
-  ThenStartStop([] { return true; }, /*clear=*/false, "the start");
+  ThenStartStop([] { return true; }, /*clear=*/false, [this] { return SelfStart(); }, "the start");
   ThenWatch(
       [this, begun = std::make_shared<bool>(false)] {
         switch (parts_.image.state_class()) {
@@ -323,7 +323,8 @@ void CommandEngine::PlanStart() {
 void CommandEngine::PlanClear() {
   // The same frame would stop a converter that runs.
   ThenCheck([this] { return RequireStopped("clearing a fault"); });
-  ThenStartStop([] { return false; }, /*clear=*/true, "the clearing of the fault");
+  ThenStartStop([] { return false; }, /*clear=*/true, [this] { return SelfStart(); },
+                "the clearing of the fault");
   ThenWatch(
       [this] {
         if (parts_.image.fault() != kNoFault || parts_.image.state_class() == StateClass::kFault) {
@@ -348,9 +349,8 @@ void CommandEngine::PlanSelfStart(bool enable) {
   });
   // On disk before the device has it: nothing else knows it afterwards.
   Then([this, enable, id = job_->command.id] {
-    job_->refused = [this, before = SelfStart()] {
-      parts_.memory.Put(MemoryKey(item::kSelfStart), Value::Flag(before).ToString());
-    };
+    job_->keeps_self_start = true;
+    job_->refused = [this, before = self_start_] { self_start_ = before; };
     parts_.memory.Put(
         MemoryKey(item::kSelfStart), Value::Flag(enable).ToString(),
         [this, id](const absl::Status& kept) {
@@ -366,7 +366,7 @@ void CommandEngine::PlanSelfStart(bool enable) {
         const StateClass now = parts_.image.state_class();
         return now == StateClass::kRunning || now == StateClass::kStarting;
       },
-      /*clear=*/false, enable ? "self-start on" : "self-start off");
+      /*clear=*/false, [enable] { return enable; }, enable ? "self-start on" : "self-start off");
 }
 
 absl::Status CommandEngine::PlanTime(const Arguments& arguments) {

@@ -50,12 +50,14 @@ absl::Status Exchange::NotSent(const std::string& why, absl::StatusCode code) co
 void Exchange::Start(Request request) {
   current_.emplace(std::move(request), ++last_tag_);
   const Request& now = current_->request;
+  if (now.out) outs_.emplace(current_->tag, now.out);
   const absl::Status sent = bus_.Send({.frame = now.frame,
                                        .urgency = now.urgency,
                                        .deadline = clock_.Now() + now.timeout,
                                        .guard = now.guard,
                                        .tag = current_->tag});
   if (!sent.ok()) {
+    outs_.erase(current_->tag);
     // Not from within Start: the caller's steps go on from where they are.
     const absl::Status why = Annotate(sent, device_id_ + ": ", {{"device_id", device_id_}});
     current_->timer = timers_.At(clock_.Now(), [this, why] { End(why); });
@@ -138,6 +140,11 @@ bool Exchange::OnMessage(const Message& message) {
 }
 
 void Exchange::OnTxReport(const TxReport& report) {
+  const auto out = outs_.extract(report.tag);
+  if (!out.empty() &&
+      (report.outcome == TxOutcome::kOnWire || report.outcome == TxOutcome::kSent)) {
+    out.mapped()();
+  }
   if (!current_ || current_->tag != report.tag) return;
   switch (report.outcome) {
     case TxOutcome::kOnWire:

@@ -36,6 +36,8 @@ class Exchange {
     // not sent.
     std::function<void(absl::StatusOr<Replies>)> done;
     std::function<void(MonoTime)> on_wire = nullptr;
+    // As on_wire, and before it, but also when the request was abandoned and goes out all the same.
+    std::function<void()> out = nullptr;
   };
 
   Exchange(std::string device_id, const Clock& clock, Timers& timers, FrameSender& bus,
@@ -81,6 +83,7 @@ class Exchange {
   std::function<void()> free_;
   std::optional<Current> current_;
   uint64_t last_tag_ = 0;
+  std::map<uint64_t, std::function<void()>> outs_;  // by tag, until the bus has reported
   std::map<Pf, MonoTime> owed_;  // replies of abandoned requests → until when they may come
 };
 

@@ -8,6 +8,7 @@
 namespace canhub::ystech_pcs {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -312,6 +313,105 @@ TEST(PcsSelfStart, ARefusalLeavesWhatWasKnown) {
   EXPECT_EQ(Reason(b.Act("set_self_start", {{"self_start", Value::Flag(true)}})),
             "REFUSED_BY_DEVICE");
   EXPECT_EQ(b.h.memory.Get("sent.self_start"), "false");
+}
+
+// A set_self_start on that waits for its disk, with self-start off before; how it ends is the
+// test's.
+class PcsSelfStartUnsent : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    b.Boot();
+    ASSERT_EQ(b.Stop(), absl::OkStatus());
+    b.line.ClearLog();
+    b.h.memory.SaveLater();
+    b.driver->Execute(SwitchOn());
+    b.h.Advance(milliseconds(1));
+    ASSERT_THAT(b.line.SettingFrames(), IsEmpty());
+  }
+  Command SwitchOn() {
+    Command command = b.h.Action("set_self_start", {{"self_start", Value::Flag(true)}});
+    id = command.id;
+    return command;
+  }
+  std::string End() const { return Reason(b.StatusOf(id)); }
+  std::vector<std::string> FramesOfAStop() {
+    EXPECT_EQ(b.Stop(), absl::OkStatus());
+    return b.line.SettingFrames();
+  }
+  static constexpr char kStopOff[] = "180FFAB4#0000000000000000";  // row 19
+  Bench b;
+  CommandId id = 0;
+};
+
+TEST_F(PcsSelfStartUnsent, S08_TheStopThatOvertakesItIsAsBefore) {
+  EXPECT_THAT(FramesOfAStop(), ElementsAre(kStopOff));
+  EXPECT_EQ(End(), "OVERTAKEN_BY_SAFE_ACTION");
+}
+
+TEST_F(PcsSelfStartUnsent, S08_AfterADiskThatRefusesTheNextStopIsAsBefore) {
+  b.h.memory.Saved(absl::UnavailableError("no space left"));
+  EXPECT_EQ(End(), "NOT_REMEMBERED");
+  EXPECT_THAT(FramesOfAStop(), ElementsAre(kStopOff));
+}
+
+TEST_F(PcsSelfStartUnsent, S08_AfterItsDeadlineTheNextStopIsAsBefore) {
+  b.h.Advance(seconds(11));
+  b.h.memory.Saved();
+  EXPECT_EQ(End(), "DEADLINE_PASSED");
+  EXPECT_THAT(FramesOfAStop(), ElementsAre(kStopOff));
+}
+
+TEST_F(PcsSelfStartUnsent, S08_WithdrawnOnTheLineTheNextStopIsAsBefore) {
+  // A long frame before it: the lease is lost while it waits in the bus's queue.
+  ASSERT_EQ(b.line.port(TestLine::From::kSimulator)
+                .Send({.frame = *ParseFrame("1813B4FA#0D00000000000000")}),
+            absl::OkStatus());
+  b.h.memory.Saved();
+  b.driver->Cancel(id, MakeError(absl::StatusCode::kAborted, "LEASE_LOST", "the lease was lost"));
+  EXPECT_EQ(End(), "LEASE_LOST");
+  EXPECT_THAT(FramesOfAStop(), ElementsAre(kStopOff));
+}
+
+TEST_F(PcsSelfStartUnsent, S08_AfterABusThatWentDownTheNextStopIsAsBefore) {
+  b.line.SetBus(BusState::kBusOff);
+  EXPECT_EQ(End(), "BUS_DOWN");
+  b.line.SetBus(BusState::kActive);
+  b.h.Advance(seconds(1));
+  EXPECT_THAT(FramesOfAStop(), ElementsAre(kStopOff));
+}
+
+// The bus cannot take back what is in the controller.
+TEST_F(PcsSelfStartUnsent, WhatGoesOutAfterItsEndIsInTheNextStop) {
+  b.h.Advance(milliseconds(40));
+  b.h.memory.Saved();  // on a line that is free, for half a millisecond
+  b.driver->Cancel(id, absl::AbortedError("the lease was lost"));
+  EXPECT_EQ(b.h.memory.Get("sent.self_start"), "false");
+  b.h.Advance(milliseconds(10));
+  EXPECT_EQ(b.h.memory.Get("sent.self_start"), "true");
+  EXPECT_TRUE(b.Flag("self_start"));
+  EXPECT_THAT(FramesOfAStop(),
+              ElementsAre("180FFAB4#0000010000000000", "180FFAB4#0000010000000000"));
+}
+
+TEST_F(PcsSelfStartUnsent, ARestartOfTheDriverPutsBackWhatWasSent) {
+  b.line.Connect(nullptr, b.simulator.get());
+  b.driver.reset();
+  EXPECT_EQ(b.h.memory.Get("sent.self_start"), "false");
+}
+
+TEST(PcsSelfStart, OneThatWasNotSentIsNotRememberedWhereNothingWasKnown) {
+  Bench b;
+  b.Boot();
+  b.h.memory.SaveLater();
+  b.driver->Execute(b.h.Action("set_self_start", {{"self_start", Value::Flag(true)}}));
+  EXPECT_EQ(b.Stop(), absl::OkStatus());
+  EXPECT_THAT(b.line.SettingFrames(), ElementsAre("180FFAB4#0000000000000000"));  // row 19
+  EXPECT_EQ(b.h.memory.Get("sent.self_start"), "false");
+  bool said = false;
+  for (const auto& [level, text] : b.h.log.lines()) {
+    said |= text.find("self-start was not known here") != std::string::npos;
+  }
+  EXPECT_TRUE(said);
 }
 
 // Every special setting of the table can be set, and read unless nothing reads it.
