@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "daemon/core/lease_impl.h"
+#include "daemon/rpc/status_mapping.h"
 #include "drivers/api/errors.h"
 #include "drivers/api/mutex.h"
 
@@ -80,9 +81,28 @@ void MakeSafe(Hub& hub, const DeviceGroup& group, std::vector<CommandResult> res
   }
 }
 
+// A command that ends when its frames are out would leave nobody to see a member fail.
+absl::Status RequireConfirmation(const GroupCommands& commands) {
+  if (!commands.make_safe || commands.group == nullptr ||
+      commands.group->on_failure == kHoldAction) {
+    return absl::OkStatus();
+  }
+  for (const CommandRequest& command : commands.commands) {
+    if (command.wait_for >= Stage::kConfirmed) continue;
+    return InvalidField("options.wait_for", "WAIT_FOR_SENT for the group " + commands.group->id,
+                        "WAIT_FOR_CONFIRMED or WAIT_FOR_SETTLED, because " +
+                            commands.group->on_failure +
+                            " is to be done when a member fails; nothing was sent");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void RunGroup(Hub& hub, GroupCommands commands, Done done) {
+  if (absl::Status status = RequireConfirmation(commands); !status.ok()) {
+    return done(std::move(status));
+  }
   std::vector<CommandResult> results(commands.commands.size());
   std::vector<size_t> places, refused;
   for (size_t i = 0; i < results.size(); ++i) {

@@ -14,7 +14,8 @@ struct GroupCommands {
   std::vector<CommandRequest> commands;  // at least one
   const DeviceGroup* group = nullptr;    // nullptr: of one device
   // When one fails, the group's safe action on all members, before the call is answered; not when
-  // all were refused, because then all are as they were.
+  // all were refused, because then all are as they were. Each has to wait at least for
+  // confirmation then (INVALID_ARGUMENT), unless the group's safe action is hold.
   bool make_safe = false;
 };
 

@@ -58,6 +58,14 @@ class PowerConverterTest : public testing::Test {
     v1::StartResponse own;
     return Call(&Pcs::Start, request, response == nullptr ? &own : response);
   }
+  // The call ends when the frame is out.
+  grpc::Status StartUnwatched(const std::string& id) {
+    v1::StartRequest request;
+    request.set_device_id(id);
+    request.mutable_options()->set_wait_for(v1::WAIT_FOR_SENT);
+    v1::StartResponse response;
+    return Call(&Pcs::Start, request, &response);
+  }
   grpc::Status Stop(const std::string& id) {
     v1::StopRequest request;
     request.set_device_id(id);
@@ -429,6 +437,36 @@ TEST_F(PowerConverterTest, AMemberThatCannotStartStopsTheOneThatDid) {
   EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("then stop"));
   EXPECT_FALSE(State("pcs1").is_running());
+}
+
+// Whoever waits for sent sees no member fail.
+TEST_F(PowerConverterTest, AGroupThatIsStoppedOnFailureIsNotStartedUnwatched) {
+  ASSERT_TRUE(SetCurrent("rack", -40).ok());
+  lab_.Inject("pcs2", "no_start");
+  const grpc::Status status = StartUnwatched("rack");
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("WAIT_FOR_CONFIRMED"));
+  lab_.RunFor(seconds(20));
+  EXPECT_FALSE(State("pcs1").is_running());
+}
+
+TEST_F(PowerConverterTest, AGroupThatRunsIsNotUpdatedUnwatched) {
+  ASSERT_TRUE(SetCurrent("rack", -40).ok());
+  ASSERT_TRUE(Start("rack").ok());
+  v1::UpdateParametersRequest request;
+  request.set_device_id("rack");
+  request.mutable_mode()->mutable_dc_constant_current()->set_current_setpoint_a(-30);
+  request.mutable_options()->set_wait_for(v1::WAIT_FOR_SENT);
+  v1::UpdateParametersResponse response;
+  EXPECT_EQ(Call(&Pcs::UpdateParameters, request, &response).error_code(),
+            StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(State("pcs1").mode_set().dc_constant_current().current_setpoint_a(), -40);
+  EXPECT_TRUE(State("pcs1").is_running() && State("pcs2").is_running());
+}
+
+TEST_F(PowerConverterTest, AGroupThatHoldsMayBeStartedUnwatched) {
+  ASSERT_TRUE(SetCurrent("loose", -40).ok());
+  EXPECT_TRUE(StartUnwatched("loose").ok());
 }
 
 TEST_F(PowerConverterTest, AMemberThatFailsLaterStopsTheOthers) {
