@@ -51,14 +51,25 @@ void ExchangeQueue::Add(Question question) {
 }
 
 void ExchangeQueue::OnTurn() {
+  // Whoever had the turn has its answer: the gateway is free for a safe action.
+  for (Waiting& waiting : waiting_) {
+    if (waiting.question.rank == Rank::kSafe) waiting.not_before = clock_.Now();
+  }
   Pump();
   if (!current_) turn_.Release();
+}
+
+bool ExchangeQueue::SafeActionWaits() const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [](const Waiting& w) { return w.question.rank == Rank::kSafe; });
 }
 
 ExchangeQueue::Waiting* ExchangeQueue::Next(MonoTime now, MonoTime* wake) {
   Waiting* best = nullptr;
   *wake = kNever;
+  const bool safe_only = SafeActionWaits();
   for (Waiting& waiting : waiting_) {
+    if (safe_only && waiting.question.rank != Rank::kSafe) continue;
     if (waiting.not_before > now) {
       *wake = std::min(*wake, waiting.not_before);
     } else if (best == nullptr || waiting.question.rank < best->question.rank) {
@@ -78,7 +89,12 @@ void ExchangeQueue::Pump() {
     Waiting* next = Next(now, &wake);
     timers_.Cancel(std::exchange(wake_, 0));
     if (next == nullptr) {
-      turn_.Release();
+      // While a safe action waits to be asked again, no neighbour fills the gateway before it.
+      if (SafeActionWaits()) {
+        turn_.Want(static_cast<int>(Rank::kSafe));
+      } else {
+        turn_.Release();
+      }
       if (wake != kNever) wake_ = timers_.At(wake, [this] { Pump(); });
       break;
     }
@@ -103,7 +119,7 @@ void ExchangeQueue::Send(Waiting waiting) {
                                        {{"device_id", options_.device_id}})});
   }
   if (asked.guard != nullptr) current_->guard = std::make_shared<CommandGuard>(asked.guard);
-  ++current_->asked.tries;
+  if (++current_->asked.tries == 1) current_->asked.first_sent = now;
   const absl::Status sent =
       bus_.Send({.frame = EncodeRequest({.destination = asked.unit,
                                          .source = options_.client,
@@ -172,7 +188,11 @@ void ExchangeQueue::OnError(const Answer& answer, MonoTime time) {
   const uint32_t code = answer.error_code;
   const Reaction reaction = ReactionTo(code);
   const bool busy = code == 0x13;
-  if (busy && ++asked.busy <= kMostBusy) return AskAgain(kBusyDelay * asked.busy);
+  if (busy && asked.question.rank == Rank::kSafe) {
+    if (clock_.Now() < asked.first_sent + kSafeBusyLimit) return AskAgain(kBusyDelay);
+  } else if (busy && ++asked.busy <= kMostBusy) {
+    return AskAgain(kBusyDelay * asked.busy);
+  }
   // The unit says that it was not done.
   if (reaction == Reaction::kRetryOnce && ++asked.busy <= 1) return AskAgain(kBusyDelay);
   // The unit did not answer the gateway: of a write nobody knows whether it was done.
@@ -215,9 +235,9 @@ void ExchangeQueue::AskAgain(Duration delay) {
   timers_.Cancel(current_->timer);
   Waiting again = std::move(current_->asked);
   current_.reset();
-  turn_.Release();
   // Nobody waits for it any more.
-  if (!again.question.done) return;
+  if (!again.question.done) return turn_.Release();
+  if (again.question.rank != Rank::kSafe) turn_.Release();
   again.not_before = clock_.Now() + delay;
   waiting_.push_front(std::move(again));
 }

@@ -65,6 +65,9 @@ class ExchangeQueue {
   // often.
   static constexpr Duration kBusyDelay = std::chrono::milliseconds(50);
   static constexpr int kMostBusy = 5;
+  // A safe action is asked again every kBusyDelay for this long: several questions may block the
+  // gateway one after the other, each for a time-out.
+  static constexpr Duration kSafeBusyLimit = std::chrono::seconds(10);
 
   ExchangeQueue(Options options, const Clock& clock, Timers& timers, FrameSender& bus, Turn& turn,
                 DeviceLog& log);
@@ -85,6 +88,7 @@ class ExchangeQueue {
   struct Waiting {
     Question question;
     MonoTime not_before{};
+    MonoTime first_sent{};
     int tries = 0;  // so far
     int busy = 0;   // so far
     Stage reached = Stage::kAccepted;
@@ -98,7 +102,9 @@ class ExchangeQueue {
   };
 
   void Pump();
-  // The next to be sent, nullptr when none may go now; `wake` is when to look again.
+  bool SafeActionWaits() const;
+  // The next to be sent, nullptr when none may go now; `wake` is when to look again. Nothing passes
+  // a safe action, not even one that waits to be asked again.
   Waiting* Next(MonoTime now, MonoTime* wake);
   void Send(Waiting waiting);
   // A frame that waits for the line does not go out any more.

@@ -5,7 +5,7 @@
 
 #include "drivers/api/errors.h"
 #include "drivers/studer/flash_wear.h"
-#include "drivers/studer/line_testing.h"
+#include "drivers/studer/writes_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -18,40 +18,6 @@ using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-class WritesTest : public testing::Test {
- protected:
-  explicit WritesTest(Parameters parameters = {}) : t_(std::move(parameters)) { t_.StartPolled(); }
-
-  using Result = RecordingReporter::Finished;
-  Command WriteFlash(const char* parameter, double value, bool force = false) {
-    return t_.h.Action(action::kWriteFlash, {{action::kArgumentParameter, Value::Text(parameter)},
-                                             {action::kArgumentValue, Value::Number(value)},
-                                             {action::kArgumentForce, Value::Flag(force)}});
-  }
-  Command WriteRam(const char* parameter, double value, bool force = false) {
-    return t_.h.Action(action::kWriteParameter,
-                       {{action::kArgumentParameter, Value::Text(parameter)},
-                        {action::kArgumentValue, Value::Number(value)},
-                        {action::kArgumentForce, Value::Flag(force)}});
-  }
-  // Writes sent since the last call, as frames.
-  std::vector<std::string> Writes() {
-    std::vector<std::string> writes;
-    for (const TxFrame& tx : t_.line.TakeSent()) {
-      if (ParseId(tx.frame.id).service == 2) writes.push_back(FormatFrame(tx.frame));
-    }
-    return writes;
-  }
-  static std::string ReasonOf(const Result* result) {
-    return result == nullptr ? "not ended" : GetErrorInfo(result->status).reason;
-  }
-  static bool Skipped(const Result* result) {
-    return FindArgument(result->results, action::kResultSkipped)->flag();
-  }
-
-  TestUnit t_;
-};
 
 // ---------------------------------------------------------------- RAM
 
@@ -308,70 +274,6 @@ TEST_F(WritesTest, ACancelledWriteThatIsOnItsWayIsUncertain) {
   t_.driver->Cancel(1, absl::AbortedError("the lease is gone"));
   EXPECT_THAT(std::string(t_.h.commands.finished(1)->status.message()),
               HasSubstr("1124 was sent: whether it was done is not known"));
-}
-
-TEST_F(WritesTest, S10_ASafeActionOvertakesWhatWaits) {
-  ASSERT_TRUE(t_.Fault("delay", {{"milliseconds", Value::Integer(800)}}).ok());
-  t_.driver->Execute(t_.h.Write("1124", Value::Flag(false)));
-  t_.driver->Execute(t_.h.Write("1125", Value::Flag(false)));
-  t_.h.Advance(10ms);
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kSent, Urgency::kSafe));
-  t_.h.Advance(10ms);
-  EXPECT_EQ(t_.h.commands.finished(1)->status.code(), StatusCode::kAborted);
-  EXPECT_EQ(t_.h.commands.finished(2)->status.code(), StatusCode::kAborted);
-  EXPECT_THAT(Writes(), ElementsAre("03280080#04640400000000", "03280080#0577003F800000"));
-}
-
-TEST_F(WritesTest, S10_ASafeActionWaitsForNoTurn) {
-  t_.h.turn.Take();
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  EXPECT_THAT(Writes(), ElementsAre("03280080#0577003F800000"));
-  t_.h.Advance(500ms);
-  EXPECT_TRUE(t_.h.commands.finished(1)->status.ok());
-  EXPECT_FALSE(t_.simulator.FindUnit(101)->on());
-}
-
-TEST_F(WritesTest, S10_ASafeActionIsSentToAUnitThatIsJustBeingLost) {
-  ASSERT_TRUE(t_.Fault("silence").ok());
-  // Two questions without answer, the third is on the bus.
-  while (t_.h.log.timeouts() < 2) t_.h.Advance(10ms);
-  t_.h.Advance(100ms);
-  Writes();
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  EXPECT_EQ(t_.h.commands.finished(1), nullptr);
-  t_.h.Advance(5s);
-  EXPECT_THAT(Writes(), ElementsAre("03280080#0577003F800000"));
-  ASSERT_NE(t_.h.commands.finished(1), nullptr);
-  EXPECT_EQ(t_.h.commands.finished(1)->status.code(), StatusCode::kDeadlineExceeded);
-}
-
-TEST_F(WritesTest, S08_AnAnswerToAnEarlierQuestionConfirmsNothingThatIsNotOnTheWireYet) {
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  t_.h.Advance(5ms);
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  t_.line.Deliver(*ParseFrame("0000CA80#0577003F800000"));  // to the first
-  EXPECT_EQ(t_.h.commands.finished(2), nullptr);
-  t_.h.Advance(500ms);
-  ASSERT_NE(t_.h.commands.finished(2), nullptr);
-  EXPECT_TRUE(t_.h.commands.finished(2)->status.ok()) << t_.h.commands.finished(2)->status;
-}
-
-TEST_F(WritesTest, S10_ASafeActionOvertakesAnEarlierOneThatIsNotAnswered) {
-  ASSERT_TRUE(t_.Fault("silence").ok());
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  t_.h.Advance(5ms);
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  EXPECT_EQ(Writes().size(), 2u);
-  EXPECT_EQ(t_.h.commands.finished(1)->status.code(), StatusCode::kAborted);
-}
-
-TEST_F(WritesTest, S10_TheFrameOfAnOvertakenCommandIsTakenBack) {
-  t_.driver->Execute(t_.h.Write("1124", Value::Flag(false)));
-  const std::vector<TxFrame> sent = t_.line.TakeSent();
-  ASSERT_EQ(sent.size(), 1u);
-  EXPECT_TRUE(sent[0].guard->MaySend(t_.h.clock.Now()));
-  t_.driver->Execute(t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe));
-  EXPECT_FALSE(sent[0].guard->MaySend(t_.h.clock.Now()));
 }
 
 TEST_F(WritesTest, TheBusTakesCommandsWithIt) {

@@ -26,8 +26,10 @@ constexpr uint32_t kOff = 1399, kOn = 1415, kForceFloating = 1467;
 // The driver's README: the pause between two questions to a unit that does not answer grows to 30
 // s.
 constexpr Duration kLongestPause = seconds(31);
-// A gateway that is busy is asked again, at most so often; a unit that failed, once.
+// A gateway that is busy is asked again, at most so often; a unit that failed, once. A safe action
+// every 50 ms for ten seconds.
 constexpr int kMostBusy = 5;
+constexpr int kMostBusyOfSafeActions = seconds(10) / milliseconds(50);
 
 uint32_t Destination(const CanFrame& frame) { return frame.id >> 19 & 0x3FF; }
 uint32_t Source(const CanFrame& frame) { return frame.id >> 9 & 0x3FF; }
@@ -200,15 +202,18 @@ class Studer final : public Family {
 
   int Allows(const Act& act, const PlannedDevice& device, const CanFrame& frame) const override {
     int times = 0;
+    int most_busy = kMostBusy;
     if (const auto* writes = std::get_if<std::vector<NamedWrite>>(&act)) {
       for (const NamedWrite& write : *writes) {
         const std::optional<CanFrame> expected = FrameOfWrite(write, device);
         if (expected && *expected == frame) ++times;
       }
     } else {
-      times = AllowsCall(std::get<ActionCall>(act), device, frame) ? 1 : 0;
+      const auto& call = std::get<ActionCall>(act);
+      times = AllowsCall(call, device, frame) ? 1 : 0;
+      if (call.name == EmergencyOff().name) most_busy = kMostBusyOfSafeActions;
     }
-    return times * (1 + kMostBusy);
+    return times * (1 + most_busy);
   }
 
   ActionCall EmergencyOff() const override { return {"switch_off", {}}; }
