@@ -107,6 +107,11 @@ Failure FailureFromStatus(const grpc::Status& status) {
 
 std::string FailureLine(const Failure& failure) {
   std::string text = failure.text;
+  const bool of_a_file = failure.reason == "CONFIG_INVALID" || failure.reason == "TEST_REFUSED";
+  if (of_a_file && text.find('\n') != std::string::npos) {
+    for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text.insert(++at, "  ");
+    return "canhubctl: " + failure.code + " [" + failure.reason + "]:\n  " + text;
+  }
   std::replace(text.begin(), text.end(), '\n', ' ');
   std::string line = "canhubctl: ";
   if (failure.code != "USAGE" && failure.code != "LOCAL") line += failure.code + ": ";

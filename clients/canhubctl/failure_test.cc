@@ -34,6 +34,19 @@ TEST(Failure, IsOneLineForPeople) {
             "[SETPOINT_ABOVE_LIMIT]");
   EXPECT_EQ(FailureLine(FailureFromStatus({grpc::INTERNAL, "a\nb"})), "canhubctl: INTERNAL: a b");
 }
+TEST(Failure, ErrorsOfAFileStandEachOnItsLine) {
+  const std::string two = "lab.yaml:3: found a\nlab.yaml:7: found b";
+  EXPECT_EQ(FailureLine({ExitCode::kRefused, "INVALID_ARGUMENT", "CONFIG_INVALID", two, {}}),
+            "canhubctl: INVALID_ARGUMENT [CONFIG_INVALID]:\n"
+            "  lab.yaml:3: found a\n"
+            "  lab.yaml:7: found b");
+  EXPECT_EQ(FailureLine({ExitCode::kRefused, "INVALID_ARGUMENT", "TEST_REFUSED", two, {}}),
+            "canhubctl: INVALID_ARGUMENT [TEST_REFUSED]:\n"
+            "  lab.yaml:3: found a\n"
+            "  lab.yaml:7: found b");
+  EXPECT_EQ(FailureLine({ExitCode::kRefused, "INVALID_ARGUMENT", "CONFIG_INVALID", "one", {}}),
+            "canhubctl: INVALID_ARGUMENT: one [CONFIG_INVALID]");
+}
 TEST(Failure, IsAnObjectForPrograms) {
   const auto json = nlohmann::json::parse(FailureJson(FailureFromStatus(RichStatus())));
   EXPECT_EQ(json["error"]["code"], "OUT_OF_RANGE");
