@@ -6,6 +6,7 @@
 #include "canhub/v1/item_service.grpc.pb.h"
 #include "clients/canhubctl/commands.h"
 #include "clients/canhubctl/live_screen.h"
+#include "clients/canhubctl/no_match.h"
 #include "clients/canhubctl/reading_log.h"
 #include "clients/canhubctl/stop_signal.h"
 #include "clients/canhubctl/text_table.h"
@@ -126,9 +127,16 @@ ExitCode Watch(Session& session, const WatchArguments& arguments) {
   uint64_t shown = 0;
   bool finished = false;
   bool synced = false;
+  bool any = false;
   v1::WatchItemsResponse response;
   while (!finished && reader->Read(&response)) {
     coalesced += response.coalesced_count();
+    any |= !response.readings().empty();
+    if (response.synced() && !synced && !any) {
+      output.err() << "canhubctl: " << NoMatchText(session, request.names())
+                   << "; waiting for one\n"
+                   << std::flush;
+    }
     synced |= response.synced();
     for (const v1::Reading& reading : response.readings()) {
       if (!log) {

@@ -3,6 +3,7 @@
 
 #include "canhub/v1/item_service.grpc.pb.h"
 #include "clients/canhubctl/commands.h"
+#include "clients/canhubctl/no_match.h"
 #include "clients/canhubctl/text_table.h"
 #include "clients/canhubctl/values.h"
 
@@ -49,7 +50,8 @@ ExitCode Items(Session& session, const std::vector<std::string>& patterns, bool 
     return response.items().empty() ? ExitCode::kNotFound : ExitCode::kOk;
   }
   if (response.items().empty()) {
-    return output.Fail({ExitCode::kNotFound, "NOT_FOUND", "", "no item matches", {}});
+    return output.Fail(
+        {ExitCode::kNotFound, "NOT_FOUND", "", NoMatchText(session, request.patterns()), {}});
   }
   std::vector<Column> columns = {{"ITEM"}, {"TYPE"}, {"UNIT"}, {"ACCESS"}, {"RANGE"}};
   if (verbose) {
@@ -102,7 +104,8 @@ ExitCode Get(Session& session, const GetArguments& arguments) {
   if (!status.ok()) return session.Fail(status);
   Output& output = session.output();
   if (response.readings().empty()) {
-    return output.Fail({ExitCode::kNotFound, "NOT_FOUND", "", "no item matches", {}});
+    return output.Fail(
+        {ExitCode::kNotFound, "NOT_FOUND", "", NoMatchText(session, request.names()), {}});
   }
   if (arguments.value_only) {
     // One line per reading, so that lines and names stay together; an empty line for no value.
@@ -158,7 +161,7 @@ ExitCode Set(Session& session, const std::vector<std::string>& pairs) {
       return session.output().Fail({ExitCode::kNotFound,
                                     "NOT_FOUND",
                                     "NO_SUCH_ITEM",
-                                    "no item matches " + pairs[i],
+                                    NoMatchText(session, list.patterns()),
                                     {{"name", pairs[i]}}});
     }
     std::string first_bytes;
