@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "daemon/core/ready_waiters.h"
+
 namespace canhub {
 namespace {
 
@@ -29,9 +31,7 @@ std::string WhatIsWrong(const DeviceHealth& device) {
   if (device.link == LinkState::kLost && device.silent_for) {
     return "silent for " + AgeText(*device.silent_for);
   }
-  std::string text(ToString(device.link));
-  if (!device.link_text.empty()) text += ", " + device.link_text;
-  return text;
+  return NotReadyText(device.link, device.link_text);
 }
 
 }  // namespace
@@ -90,10 +90,9 @@ std::string StatusText(const LabHealth& health) {
   if (!health.audit_writable) text += "; the audit record cannot be written";
   size_t wrong = 0;
   for (const DeviceHealth& device : health.devices) {
-    const bool polling = Online(device) && !device.polled;
-    if (Online(device) && !polling) continue;
+    if (Online(device) && device.polled) continue;
     if (++wrong > kDevicesNamed) continue;
-    text += "; " + device.id + ": " + (polling ? "first poll under way" : WhatIsWrong(device));
+    text += "; " + device.id + ": " + WhatIsWrong(device);
   }
   if (wrong > kDevicesNamed) text += "; and " + std::to_string(wrong - kDevicesNamed) + " more";
   return text;

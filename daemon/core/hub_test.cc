@@ -222,7 +222,7 @@ TEST_F(HubTest, WaitReadyNamesThoseThatAreNotAndReturnsWhenAllAre) {
   hub().WaitReady(clock_.Now() + seconds(100), note);
   runner_.RunFor(milliseconds(100));
   ASSERT_EQ(answers.size(), 1u);
-  EXPECT_THAT(answers[0], ElementsAre("hv1: online, answers"));
+  EXPECT_THAT(answers[0], ElementsAre("hv1: first poll under way"));
   lab_.bus.Receive(fake::ReadingFrame(2, fake::kStatus, 1));
   runner_.RunFor(milliseconds(5));
   ASSERT_EQ(answers.size(), 2u);

@@ -6,6 +6,11 @@
 
 namespace canhub {
 
+std::string NotReadyText(LinkState link, const std::string& link_text) {
+  if (link == LinkState::kOnline) return "first poll under way";
+  return std::string(ToString(link)) + (link_text.empty() ? "" : ", " + link_text);
+}
+
 ReadyWaiters::~ReadyWaiters() {
   watch_.reset();
   for (Waiter& waiter : waiters_) waiter.ready(NotReady());
@@ -16,9 +21,8 @@ std::vector<std::string> ReadyWaiters::NotReady() const {
   for (DeviceIndex i = 0; i < cache_->size(); ++i) {
     const std::shared_ptr<const DeviceSnapshot> snapshot = cache_->Snapshot(i);
     if (snapshot->polled()) continue;
-    std::string line = cache_->DeviceId(i) + ": " + std::string(ToString(snapshot->link()));
-    if (!snapshot->link_text().empty()) line += ", " + snapshot->link_text();
-    lines.push_back(std::move(line));
+    lines.push_back(cache_->DeviceId(i) + ": " +
+                    NotReadyText(snapshot->link(), snapshot->link_text()));
   }
   return lines;
 }

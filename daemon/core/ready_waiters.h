@@ -14,6 +14,10 @@
 
 namespace canhub {
 
+// What a device that is not ready waits for: "searching, looking for a device at address 1", or
+// "first poll under way" when it answers.
+std::string NotReadyText(LinkState link, const std::string& link_text);
+
 // Thread-safe. Stepped on the thread of the watches, which it does not hold up.
 class ReadyWaiters final : public Steppable {
  public:
