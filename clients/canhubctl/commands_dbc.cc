@@ -232,7 +232,12 @@ ExitCode EncodeFrame(Session& session, const std::string& file, const std::strin
     const std::string number = equals == std::string::npos ? "" : assignment.substr(equals + 1);
     const double value = std::strtod(number.c_str(), &end);
     if (index < 0 || number.empty() || *end != '\0') {
-      return session.Usage("\"" + assignment + "\": expected SIGNAL=NUMBER, SIGNAL one of " + name);
+      std::string signals;
+      for (const dbc::Signal& signal : message->signals) {
+        signals += (signals.empty() ? "" : ", ") + signal.name;
+      }
+      return session.Usage("\"" + assignment + "\": expected SIGNAL=NUMBER, SIGNAL one of " +
+                           signals);
     }
     const dbc::Signal& signal = message->signals[static_cast<size_t>(index)];
     const absl::StatusOr<dbc::Bits> bits = signal.FromPhysical(value);

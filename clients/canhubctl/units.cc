@@ -79,6 +79,11 @@ std::optional<NumberAndUnit> SplitNumber(std::string_view text) {
   return NumberAndUnit{digits.substr(0, length), Trim(digits.substr(length))};
 }
 
+// "1,5" begins with the number 1.
+bool HasDecimalComma(const NumberAndUnit& split) { return split.unit.starts_with(','); }
+
+constexpr char kPointExpected[] = " with a point as decimal sign";
+
 // number * 10^exponent, rounded once: "0.1" with -3 is the double nearest to 0.0001.
 double Scale(std::string_view number, int exponent) {
   std::string text(number);
@@ -104,6 +109,9 @@ Parsed<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
   constexpr std::string_view kExpected = ", expected a number with ms, s, min, h or d (\"500ms\")";
   const std::optional<NumberAndUnit> split = SplitNumber(text);
   if (!split) return Result::Error(Quoted(text) + " is not a duration" + std::string(kExpected));
+  if (HasDecimalComma(*split)) {
+    return Result::Error(Quoted(text) + " has a comma" + std::string(kExpected) + kPointExpected);
+  }
   struct Unit {
     std::string_view name;
     double factor;
@@ -140,6 +148,9 @@ Parsed<double> ParseQuantity(std::string_view text, std::string_view unit) {
                                             : "expected a number in " + std::string(unit);
   const std::optional<NumberAndUnit> split = SplitNumber(text);
   if (!split) return Result::Error(Quoted(text) + " is not a number, " + expected);
+  if (HasDecimalComma(*split)) {
+    return Result::Error(Quoted(text) + " has a comma, " + expected + kPointExpected);
+  }
   int exponent = 0;
   if (!split->unit.empty()) {
     const ScaledUnit found = SplitUnit(split->unit);

@@ -71,6 +71,14 @@ TEST(ParseQuantity, RefusesAnotherUnit) {
   // Milli-percent does not exist; "mV" is not mega.
   EXPECT_FALSE(ParseQuantity("3 m%", "%").ok());
 }
+TEST(ParseQuantity, SaysThatADecimalCommaIsNone) {
+  EXPECT_EQ(ParseQuantity("1,5", "V").error(),
+            "\"1,5\" has a comma, expected a number in V with a point as decimal sign");
+  EXPECT_THAT(ParseQuantity("1,5 kV", "V").error(), HasSubstr("a point as decimal sign"));
+}
+TEST(ParseDuration, SaysThatADecimalCommaIsNone) {
+  EXPECT_THAT(ParseDuration("1,5s").error(), HasSubstr("a point as decimal sign"));
+}
 TEST(ParseQuantity, RefusesWhatIsNotFinite) {
   for (const char* text : {"inf", "nan", "-inf", "1e999", "1e308kV", "", "V", "0x10", "1 000"}) {
     EXPECT_FALSE(ParseQuantity(text, "V").ok()) << text;

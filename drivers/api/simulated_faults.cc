@@ -15,10 +15,29 @@ const FaultSpec* Find(const std::vector<FaultSpec>& specs, std::string_view faul
   return found == specs.end() ? nullptr : &*found;
 }
 
-absl::Status UnknownFault(std::string_view fault) {
+// ", expected one of a, b".
+std::string Expected(const std::vector<std::string>& names) {
+  if (names.empty()) return ", expected none";
+  std::string text = ", expected one of " + names[0];
+  for (size_t i = 1; i < names.size(); ++i) text += ", " + names[i];
+  return text;
+}
+
+absl::Status UnknownFault(const std::vector<FaultSpec>& specs, std::string_view fault) {
+  std::vector<std::string> names;
+  for (const FaultSpec& spec : specs) names.emplace_back(spec.name);
   return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_FAULT",
-                   "no fault is named \"" + std::string(fault) + "\"",
+                   "no fault is named \"" + std::string(fault) + "\"" + Expected(names),
                    {{"fault", std::string(fault)}});
+}
+
+absl::Status UnknownArgument(const FaultSpec& spec, const std::string& argument) {
+  std::vector<std::string> names;
+  for (const auto& [name, form] : spec.parameters) names.emplace_back(name);
+  return MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAULT_ARGUMENT",
+                   "the fault \"" + std::string(spec.name) + "\" has no argument \"" + argument +
+                       "\"" + Expected(names),
+                   {{"fault", std::string(spec.name)}, {"argument", argument}});
 }
 
 }  // namespace
@@ -35,15 +54,11 @@ std::vector<FaultSpec> LineFaults() {
 
 absl::Status SimulatedFaults::Check(std::string_view fault, const Arguments& arguments) const {
   const FaultSpec* spec = Find(specs_, fault);
-  if (spec == nullptr) return UnknownFault(fault);
+  if (spec == nullptr) return UnknownFault(specs_, fault);
   for (const auto& [name, value] : arguments) {
     const auto known = std::find_if(spec->parameters.begin(), spec->parameters.end(),
                                     [&name = name](const auto& p) { return name == p.first; });
-    if (known == spec->parameters.end()) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAULT_ARGUMENT",
-                       "the fault \"" + std::string(fault) + "\" has no argument \"" + name + "\"",
-                       {{"fault", std::string(fault)}, {"argument", name}});
-    }
+    if (known == spec->parameters.end()) return UnknownArgument(*spec, name);
     const std::string_view form = known->second;
     const bool is_text = form.starts_with("text");
     if ((value.type() == ValueType::kText) != is_text || !value.has_value()) {
@@ -78,7 +93,7 @@ void SimulatedFaults::Add(std::string_view fault, const Arguments& arguments,
 }
 
 absl::StatusOr<int> SimulatedFaults::Clear(std::string_view fault) {
-  if (!fault.empty() && Find(specs_, fault) == nullptr) return UnknownFault(fault);
+  if (!fault.empty() && Find(specs_, fault) == nullptr) return UnknownFault(specs_, fault);
   return static_cast<int>(std::erase_if(
       active_, [fault](const auto& active) { return fault.empty() || active.first == fault; }));
 }

@@ -31,6 +31,21 @@ TEST(SimulatedFaults, RefusesWhatIsNoFault) {
   EXPECT_TRUE(faults.Check("trip", Channel(1)).ok());
 }
 
+TEST(SimulatedFaults, NamesWhatThereIs) {
+  SimulatedFaults faults(Specs());
+  constexpr char kNoFault[] =
+      "no fault is named \"trp\", expected one of silence, delay, wrong_length, lost_frames, "
+      "garbled, trip, force";
+  EXPECT_EQ(faults.Check("trp", Channel(3)).message(), kNoFault);
+  EXPECT_EQ(faults.Clear("trp").status().message(), kNoFault);
+  const Arguments misspelt = {{"chanel", Value::Integer(3)}};
+  EXPECT_EQ(
+      faults.Check("force", misspelt).message(),
+      "the fault \"force\" has no argument \"chanel\", expected one of signal, value, channel");
+  EXPECT_EQ(faults.Check("silence", misspelt).message(),
+            "the fault \"silence\" has no argument \"chanel\", expected none");
+}
+
 TEST(SimulatedFaults, TakeTextsAndNegativeNumbersWhereTheySaySo) {
   const SimulatedFaults faults(Specs());
   const Value name = Value::Text("speed");

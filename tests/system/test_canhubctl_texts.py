@@ -5,6 +5,7 @@ import pytest
 
 from processes import ROOT, Daemon
 
+PUMP = ROOT / "config/pump.dbc"
 BROKEN = """
 access: {default: engineer}
 buses: {lab: {type: simulated, bitrate: 125000}}
@@ -53,3 +54,17 @@ def test_a_watch_of_nothing_says_so(demo):
     assert done.stderr.endswith("; waiting for one\n")
     assert done.stdout == ""
     assert demo.ctl("watch", "hv0/ch0.voltage_measure", "hv9/*", "--duration", "1s").stderr == ""
+
+
+def test_what_a_simulated_device_can_have_is_listed(demo):
+    assert re.search(r"expected one of silence, .*\btrip\b", error(demo, "sim", "inject", "hv0", "trp", "channel=3"))
+    assert re.search(r"expected .*\bchannel\b", error(demo, "sim", "inject", "hv0", "trip", "chanel=3"))
+
+
+def test_a_decimal_comma_is_named(demo):
+    assert "a point as decimal sign" in error(demo, "set", "hv0/ch3.voltage_set", "1,5")
+
+
+def test_the_signals_of_a_message_are_listed(demo):
+    said = error(demo, "dbc", "encode", PUMP, "PumpCommand", "SetSped=1200")
+    assert "expected SIGNAL=NUMBER, SIGNAL one of SetSpeed, Enable" in said
