@@ -91,7 +91,8 @@ class InterlockTable : public Steppable, public InterlockAuthority {
   virtual std::vector<LevelInfo> Levels() const = 0;
   // Lets go of a latched interlock, or of one whose end does not work. NOT_FOUND;
   // PERMISSION_DENIED; FAILED_PRECONDITION: it is not latched, its condition holds, a level of it
-  // is not normal, or its sequence is under way.
+  // is not normal, its sequence is under way, or it is a danger whose shutdown is incomplete: known
+  // not to be so, or not seen and not answered for (the role engineer, with a comment).
   virtual absl::StatusOr<InterlockInfo> Acknowledge(const Caller& caller, const std::string& id,
                                                     const std::string& comment) = 0;
 };

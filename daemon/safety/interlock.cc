@@ -71,7 +71,8 @@ bool Interlock::Look(MonoTime now) {
       } else if (rule_->latch) {
         state_ = InterlockState::kLatched;
         events_.push_back(Event::kLatched);
-      } else if (!clearing_ && (phase_ == Phase::kSteps || phase_ == Phase::kVerifying)) {
+      } else if (!clearing_ &&
+                 (phase_ == Phase::kSteps || phase_ == Phase::kVerifying || unfinished())) {
         // What has begun is brought to its end.
       } else if (now < *tripped_ + rule_->hold) {
         // Not yet.
@@ -274,7 +275,17 @@ void Interlock::Release() {
   events_.push_back(Event::kReleased);
 }
 
-absl::Status Interlock::MayAcknowledge(MonoTime now) const {
+Truth Interlock::IsSafe() const {
+  if (verify_) return inputs_->Evaluate(*verify_, last_act_);
+  Truth safe = Truth::kTrue;
+  for (const Step& step : Running()) {
+    if (!step.waits && step.info.state != InterlockStepInfo::State::kFailed) continue;
+    safe = std::min(safe, step.until ? inputs_->Evaluate(*step.until, last_act_) : Truth::kUnknown);
+  }
+  return safe;
+}
+
+absl::Status Interlock::MayAcknowledge(MonoTime now, bool takes_over) const {
   const auto refuse = [&](std::string_view reason, const std::string& text) {
     return MakeError(absl::StatusCode::kFailedPrecondition, reason,
                      "interlock " + rule_->id + ": " + text, {{"interlock", rule_->id}});
@@ -287,6 +298,7 @@ absl::Status Interlock::MayAcknowledge(MonoTime now) const {
     case InterlockState::kTripped:
       // A person takes over what it cannot end.
       if (clearing_ && over_ && (phase_ == Phase::kIncomplete || blocked_)) return absl::OkStatus();
+      if (over_ && unfinished()) break;
       if (ending()) return refuse("INTERLOCK_ENDS", "its condition is over, and it ends by itself");
       return refuse("INTERLOCK_HOLDS",
                     "its condition still holds: " +
@@ -303,6 +315,18 @@ absl::Status Interlock::MayAcknowledge(MonoTime now) const {
   }
   if (phase_ == Phase::kSteps || phase_ == Phase::kVerifying) {
     return refuse("SEQUENCE_UNDER_WAY", "its sequence is under way; wait for its end");
+  }
+  if (!unfinished()) return absl::OkStatus();
+  const Truth safe = IsSafe();
+  if (safe == Truth::kFalse || (safe == Truth::kUnknown && !takes_over)) {
+    return refuse(
+        "SHUTDOWN_INCOMPLETE",
+        "its shutdown is incomplete: " + problem() +
+            "; it is tried again every 5 s. Make it safe by hand, and acknowledge it when that is "
+            "seen" +
+            (safe == Truth::kFalse ? ""
+                                   : "; for what cannot be seen any more, the role engineer "
+                                     "answers, with a comment that says how it was made safe"));
   }
   return absl::OkStatus();
 }

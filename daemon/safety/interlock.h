@@ -53,7 +53,8 @@ class Interlock {
   void ActionEnded(uint64_t run, size_t step, const absl::Status& status);
   // Requires that MayAcknowledge is OK.
   void Acknowledge();
-  absl::Status MayAcknowledge(MonoTime now) const;
+  // `takes_over`: by somebody who may answer for what cannot be seen.
+  absl::Status MayAcknowledge(MonoTime now, bool takes_over) const;
   // In this look.
   bool has_tripped() const {
     return std::find(events_.begin(), events_.end(), Event::kTripped) != events_.end();
@@ -68,8 +69,16 @@ class Interlock {
     return state_ == InterlockState::kTripped || state_ == InterlockState::kLatched;
   }
   bool complete() const { return phase_ == Phase::kComplete && !clearing_; }
+  // A danger whose sequence did not do what it should.
+  bool unfinished() const {
+    return rule_->severity == Level::kDangerous && phase_ == Phase::kIncomplete && !clearing_;
+  }
+  // What the sequence should do is so now, by `verify`, or else by its steps.
+  Truth IsSafe() const;
   // It does not latch, and its condition is over.
-  bool ending() const { return state_ == InterlockState::kTripped && over_ && !rule_->latch; }
+  bool ending() const {
+    return state_ == InterlockState::kTripped && over_ && !rule_->latch && !unfinished();
+  }
   // Has it, or will it have, done something that this step meets?
   bool Has(const SafeStep& what) const;
   // When Proceed wants to be called next.

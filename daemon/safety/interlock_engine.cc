@@ -499,11 +499,14 @@ absl::StatusOr<InterlockInfo> Engine::Acknowledge(const Caller& caller, const st
   const MonoTime now = clock_->Now();
   inputs_.Update(now);
   found->Look(now);
-  if (absl::Status status = found->MayAcknowledge(now); !status.ok()) {
+  const bool takes_over = caller.role >= Role::kEngineer && !comment.empty();
+  if (absl::Status status = found->MayAcknowledge(now, takes_over); !status.ok()) {
     News();
     return status;
   }
+  const bool unseen = found->unfinished() && found->IsSafe() != Truth::kTrue;
   Audit(caller.identity, "interlock " + id + " acknowledged" +
+                             (unseen ? ", taken over incomplete (" + found->problem() + ")" : "") +
                              (comment.empty() ? "" : ": " + Printable(comment, kMaxComment)));
   found->Acknowledge();
   inputs_.SetInterlock(static_cast<size_t>(found - interlocks_.begin()), Truth::kFalse);

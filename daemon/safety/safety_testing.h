@@ -215,9 +215,10 @@ class SafetyTest : public ::testing::Test {
   InterlockInfo Info(size_t index = 0) { return hub_->interlocks()->List().at(index); }
   InterlockState State(size_t index = 0) { return Info(index).state; }
   LevelInfo LevelNow() { return hub_->interlocks()->Levels().at(0); }
-  absl::Status Acknowledge(const std::string& id = "guard", Role role = Role::kOperator) {
+  absl::Status Acknowledge(const std::string& id = "guard", Role role = Role::kOperator,
+                           const std::string& comment = "seen") {
     const absl::Status status =
-        hub_->interlocks()->Acknowledge({"unix:uid=1000(alice)", role}, id, "seen").status();
+        hub_->interlocks()->Acknowledge({"unix:uid=1000(alice)", role}, id, comment).status();
     runner_->Settle();
     return status;
   }
