@@ -214,6 +214,14 @@ ExitCode DecodeLog(Session& session, const std::string& file, const std::string&
                    : ExitCode::kOk;
 }
 
+std::string ExpectedAssignment(const dbc::Message& message) {
+  std::string signals;
+  for (const dbc::Signal& signal : message.signals) {
+    signals += (signals.empty() ? "" : ", ") + signal.name;
+  }
+  return ": expected SIGNAL=NUMBER, SIGNAL one of " + signals;
+}
+
 ExitCode EncodeFrame(Session& session, const std::string& file, const std::string& name,
                      const std::vector<std::string>& assignments) {
   dbc::Database database;
@@ -232,12 +240,7 @@ ExitCode EncodeFrame(Session& session, const std::string& file, const std::strin
     const std::string number = equals == std::string::npos ? "" : assignment.substr(equals + 1);
     const double value = std::strtod(number.c_str(), &end);
     if (index < 0 || number.empty() || *end != '\0') {
-      std::string signals;
-      for (const dbc::Signal& signal : message->signals) {
-        signals += (signals.empty() ? "" : ", ") + signal.name;
-      }
-      return session.Usage("\"" + assignment + "\": expected SIGNAL=NUMBER, SIGNAL one of " +
-                           signals);
+      return session.Usage("\"" + assignment + "\"" + ExpectedAssignment(*message));
     }
     const dbc::Signal& signal = message->signals[static_cast<size_t>(index)];
     const absl::StatusOr<dbc::Bits> bits = signal.FromPhysical(value);

@@ -25,6 +25,7 @@ std::string Expected(const std::vector<std::string>& names) {
 
 absl::Status UnknownFault(const std::vector<FaultSpec>& specs, std::string_view fault) {
   std::vector<std::string> names;
+  names.reserve(specs.size());
   for (const FaultSpec& spec : specs) names.emplace_back(spec.name);
   return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_FAULT",
                    "no fault is named \"" + std::string(fault) + "\"" + Expected(names),
@@ -33,6 +34,7 @@ absl::Status UnknownFault(const std::vector<FaultSpec>& specs, std::string_view 
 
 absl::Status UnknownArgument(const FaultSpec& spec, const std::string& argument) {
   std::vector<std::string> names;
+  names.reserve(spec.parameters.size());
   for (const auto& [name, form] : spec.parameters) names.emplace_back(name);
   return MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAULT_ARGUMENT",
                    "the fault \"" + std::string(spec.name) + "\" has no argument \"" + argument +
