@@ -69,7 +69,7 @@ struct InterlockInfo {
   std::vector<InterlockCause> causes;  // of the trip; the newest while it is tripped
   std::optional<MonoTime> tripped;     // since when it holds
   std::vector<InterlockStepInfo> steps;
-  bool complete = false;             // what it does is done and verified
+  bool complete = false;             // what it does is done, and verified now
   std::vector<std::string> refuses;  // "pcs1", "hv0/ch3.on"
   uint64_t trips = 0;                // since the daemon started
 };

@@ -135,5 +135,63 @@ TEST_F(IncompleteTest, ADangerThatDoesNotLatchDoesNotEndByItself) {
   EXPECT_EQ(State(), InterlockState::kClear);
 }
 
+// ---------------------------------------------------------------- what the whole lab is said to be
+
+TEST_F(IncompleteTest, SecurityEndsWhenWhatVerifiesItIsNoLongerRead) {
+  Start(Rules({Verified()}));
+  Measure(0, 120);
+  Measure(1, 5);
+  ASSERT_TRUE(Info().complete);
+  ASSERT_EQ(hub_->interlocks()->state(), SafetyState::kSecurity);
+  runner_->RunFor(seconds(1));
+  EXPECT_FALSE(Info().complete);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kDangerous);
+  RunMeasuring(milliseconds(200), 120, 5);
+  EXPECT_TRUE(Info().complete);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kSecurity);
+}
+
+TEST_F(IncompleteTest, WhatWasVerifiedAndIsNoLongerReadIsNoOperatorsToLetGo) {
+  Start(Rules({Verified()}));
+  Measure(0, 120);
+  Measure(1, 5);
+  ASSERT_TRUE(Info().complete);
+  for (int i = 0; i < 10; ++i) {
+    Measure(0, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  ASSERT_EQ(State(), InterlockState::kLatched);
+  EXPECT_EQ(GetErrorInfo(Acknowledge()).reason, "SHUTDOWN_INCOMPLETE");
+}
+
+// hv1 at 100 V and its interlock are another matter than the level of hv0.
+TEST_F(IncompleteTest, AnUnrelatedInterlockHidesNoDangerThatNobodyAnswers) {
+  InterlockRule door = Rule();
+  door.when = Compared("hv1/voltage_measure", Comparison::kAtLeast, 100);
+  Start(Rules({door}, {VoltageLevel()}));
+  Measure(0, 10);
+  Measure(1, 120);
+  AcknowledgeAction(1);
+  Measure(1, 10);
+  ASSERT_EQ(State(), InterlockState::kLatched);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kSecurity);
+  Measure(0, 120);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kDangerous);
+}
+
+TEST_F(IncompleteTest, AnInterlockOfTheOtherSideHidesNoDangerThatNobodyAnswers) {
+  LevelRule level = VoltageLevel();
+  level.limits.dangerous_low = 5;
+  level.bounds.dangerous_low = SafetyCounts(5, kResolution);
+  InterlockRule low = Rule();
+  low.when = IsLevel("volts", Level::kDangerous, LevelSide::kLow);
+  Start(Rules({low}, {level}));
+  Measure(0, 5);
+  AcknowledgeAction(1);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kSecurity);
+  Measure(0, 120);
+  EXPECT_EQ(hub_->interlocks()->state(), SafetyState::kDangerous);
+}
+
 }  // namespace
 }  // namespace canhub

@@ -275,6 +275,14 @@ void Interlock::Release() {
   events_.push_back(Event::kReleased);
 }
 
+bool Interlock::Answers(const ConditionNode& node, size_t level) const {
+  if (node.condition->kind == RuleCondition::Kind::kLevel) {
+    return node.index == level && inputs_->Evaluate(node) == Truth::kTrue;
+  }
+  return std::any_of(node.parts.begin(), node.parts.end(),
+                     [&](const ConditionNode& part) { return Answers(part, level); });
+}
+
 Truth Interlock::IsSafe() const {
   if (verify_) return inputs_->Evaluate(*verify_, last_act_);
   Truth safe = Truth::kTrue;
@@ -377,7 +385,7 @@ InterlockInfo Interlock::Info() const {
                      .latching = rule_->latch,
                      .causes = causes_,
                      .tripped = tripped_,
-                     .complete = phase_ == Phase::kComplete,
+                     .complete = complete(),
                      .trips = trips_};
   for (const Step& step : steps_) info.steps.push_back(step.info);
   for (const Refusal& refusal : rule_->refuse) {

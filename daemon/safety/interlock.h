@@ -68,11 +68,17 @@ class Interlock {
   bool acting() const {
     return state_ == InterlockState::kTripped || state_ == InterlockState::kLatched;
   }
-  bool complete() const { return phase_ == Phase::kComplete && !clearing_; }
-  // A danger whose sequence did not do what it should.
-  bool unfinished() const {
-    return rule_->severity == Level::kDangerous && phase_ == Phase::kIncomplete && !clearing_;
+  // All that it does is done, and seen to be so now.
+  bool complete() const {
+    return phase_ == Phase::kComplete && !clearing_ && IsSafe() == Truth::kTrue;
   }
+  // A danger whose sequence has ended, and is not seen to have done what it should.
+  bool unfinished() const {
+    const bool ended = phase_ == Phase::kIncomplete || phase_ == Phase::kComplete;
+    return rule_->severity == Level::kDangerous && ended && !clearing_ && !complete();
+  }
+  // Its condition names this level, of SafetyInputs::levels(), and holds of that now.
+  bool Answers(size_t level) const { return Answers(when_, level); }
   // What the sequence should do is so now, by `verify`, or else by its steps.
   Truth IsSafe() const;
   // It does not latch, and its condition is over.
@@ -121,6 +127,7 @@ class Interlock {
   void Release();
   void Verify(MonoTime now);
   void Fail(size_t step, const std::string& why);
+  bool Answers(const ConditionNode& node, size_t level) const;
   bool AnyFailed() const;
   bool AnyWaits() const;
 

@@ -415,10 +415,17 @@ SafetyState Engine::StateNow() const {
       warning = true;
     }
   }
-  for (const LevelWatch& level : inputs_.levels()) {
+  const auto answered = [&](size_t level) {
+    return std::any_of(interlocks_.begin(), interlocks_.end(), [&](const Interlock& interlock) {
+      return interlock.acting() && interlock.rule().severity == Level::kDangerous &&
+             interlock.Answers(level);
+    });
+  };
+  for (size_t i = 0; i < inputs_.levels().size(); ++i) {
+    const Level level = inputs_.levels()[i].level();
     // A danger that no interlock answers is one nevertheless.
-    if (level.level() == Level::kDangerous && !tripped) unsafe = tripped = true;
-    warning |= level.level() == Level::kWarning;
+    unsafe |= level == Level::kDangerous && !answered(i);
+    warning |= level == Level::kWarning;
   }
   if (unsafe) return SafetyState::kDangerous;
   if (tripped) return SafetyState::kSecurity;
