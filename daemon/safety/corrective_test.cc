@@ -277,6 +277,23 @@ TEST_F(CorrectiveTest, IsNotBegunWhileDangerHasTheDevice) {
   EXPECT_THAT(Sent(), ElementsAre("hv1 safe"));
 }
 
+TEST_F(CorrectiveTest, IsNotKeptBackByADangerThatOnlySettles) {
+  InterlockRule acts = Danger();
+  acts.when = Compared("hv0/voltage_measure", Comparison::kAtLeast, 100);
+  acts.steps = {SetTo("hv1", 25)};
+  InterlockRule settles = Danger();
+  settles.id = "settles";
+  settles.when = Compared("hv1/voltage_measure", Comparison::kAtLeast, 200);
+  settles.steps = {Act("hv0")};
+  SafetyRules rules = Rules({acts, settles});
+  rules.settle = seconds(10);
+  Start(rules);
+  Measure(0, 120);
+  ASSERT_EQ(State(1), InterlockState::kSettling);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 = 25"));
+  EXPECT_EQ(GetErrorInfo(*Write("hv1")).reason, "INTERLOCKED") << "clients are";
+}
+
 // Its value is another's, and stays so until that lets go.
 TEST_F(CorrectiveTest, IsNotDroppedWhileDangerHasTheDevice) {
   InterlockRule corrects = Corrects();

@@ -87,7 +87,9 @@ absl::Status Refusals::MaySet(const InterlockWrite& write) const {
     const InterlockRule& other = *interlock.rule;
     if (refusal.device != write.device_id) return false;
     if (!refusal.name.empty() && refusal.name != write.write.item) return false;
-    return &other != &own && !interlock.ending && own.severity <= other.severity &&
+    // One that settles has done nothing yet that could be undone.
+    return &other != &own && !interlock.settling && !interlock.ending &&
+           own.severity <= other.severity &&
            std::none_of(other.steps.begin(), other.steps.end(), sets_the_same);
   });
 }
