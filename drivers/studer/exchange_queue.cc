@@ -217,16 +217,18 @@ void ExchangeQueue::OnTimeout() {
     AskAgain(Duration(0));
   } else {
     const bool write = IsWrite(asked.question);
-    Finish(
-        {.status = MakeError(
-             write ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kUnavailable,
-             "NO_ANSWER",
-             Describe(asked.question) + (write ? ", sent: no answer" : ": no answer") +
-                 (write ? "; whether it was done is not known, read it before you try again" : ""),
-             {{"device_id", options_.device_id},
-              {"object", std::to_string(asked.question.object)}}),
-         .sent = true,
-         .timed_out = true});
+    Finish({.status = MakeError(
+                write ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kUnavailable,
+                "NO_ANSWER",
+                Describe(asked.question) + (write ? ", sent: no answer" : ": no answer") +
+                    (!write ? ""
+                     : asked.question.part == Part::kRam
+                         ? "; whether it was done is not known and cannot be read: write it again"
+                         : "; whether it was done is not known, read flash before you try again"),
+                {{"device_id", options_.device_id},
+                 {"object", std::to_string(asked.question.object)}}),
+            .sent = true,
+            .timed_out = true});
   }
   Pump();
 }

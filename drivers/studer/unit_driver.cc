@@ -125,7 +125,7 @@ void UnitDriver::OnFrame(const RxFrame& rx) {
   }
   if (answer->kind == Answer::Kind::kMessage) {
     // It restarted: what was only in RAM is gone.
-    if (Messages::TellsOfRestart(answer->object)) image_.ForgetRam();
+    if (Messages::TellsOfRestart(answer->object)) image_.OnUnitRestarted();
     return messages_.OnMessage(answer->object, answer->message_value, rx.time);
   }
   if (!queue_.OnAnswer(*answer, rx.time) && !IsGatewaysQuestion(*answer)) {
@@ -177,7 +177,7 @@ void UnitDriver::EndAll(const absl::Status& why, bool bus_is_down) {
       read->Finish();
     }
   }
-  image_.ForgetRam();
+  image_.OnUnitLost();
   context_.state.InvalidateAll(Quality::kStale);
   wear_.Publish();
   messages_.Publish();

@@ -64,7 +64,10 @@ void WriteRunner::Cancel(CommandId id, const absl::Status& why) {
   }
   if (!active_ || active_->command.id != id) return;
   const bool uncertain = parts_.queue.Drop(id) && active_->sent;
-  if (uncertain) parts_.image.OnUncertain(*active_->writes[active_->at].entry);
+  if (uncertain) {
+    const Write& write = active_->writes[active_->at];
+    parts_.image.OnUncertain(*write.entry, write.part);
+  }
   Finish(WithHistory(why, uncertain));
 }
 
@@ -317,9 +320,8 @@ void WriteRunner::CompareFlash() {
         write.entry->format == Format::kNumber ? write.entry->increment / 4 : 0;
     const bool equal = flash && std::abs(flash->AsNumber() - write.value.AsNumber()) <= tolerance;
     if (!equal) return ReadBounds();
-    // RAM may hold something else.
-    const Value* ram = parts_.image.Remembered(*write.entry);
-    if (ram == nullptr || *ram == write.value) return WriteDone(true);
+    if (parts_.image.IsInForce(*write.entry, write.value)) return WriteDone(true);
+    // RAM may hold something else; a write there costs no flash.
     write.part = Part::kRam;
     ReadBounds();
   });
@@ -394,7 +396,7 @@ void WriteRunner::OnWritten(const Outcome& outcome) {
   // A unit that did not answer the gateway, or not at all, may have done it.
   const bool uncertain = outcome.sent && (!outcome.answered() ||
                                           ReactionTo(outcome.error_code) == Reaction::kRetryLater);
-  if (uncertain) parts_.image.OnUncertain(*write.entry);
+  if (uncertain) parts_.image.OnUncertain(*write.entry, write.part);
   // Who waits for the wire only has what was asked for.
   if (!outcome.answered() && active_->on_wire && active_->command.wait_for < Stage::kConfirmed) {
     return Finish(absl::OkStatus());

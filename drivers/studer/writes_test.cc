@@ -332,6 +332,8 @@ TEST_F(WritesTest, FlashIsWrittenWhenItIsAskedFor) {  // E10
 }
 
 TEST_F(WritesTest, FlashThatHasTheValueIsNotWritten) {
+  ASSERT_TRUE(t_.Fault("restart").ok());  // RAM is as flash
+  t_.h.Advance(10ms);
   const Result* done = t_.Run(WriteFlash("1138", 60));
   ASSERT_NE(done, nullptr);
   EXPECT_TRUE(done->status.ok()) << done->status;
