@@ -194,7 +194,10 @@ void ExchangeQueue::OnError(const Answer& answer, MonoTime time) {
     return AskAgain(kBusyDelay * asked.busy);
   }
   // The unit says that it was not done.
-  if (reaction == Reaction::kRetryOnce && ++asked.busy <= 1) return AskAgain(kBusyDelay);
+  if (reaction == Reaction::kRetryOnce && !std::exchange(asked.failed, true) &&
+      (!IsWrite(asked.question) || (asked.question.repeat && asked.question.repeat()))) {
+    return AskAgain(kBusyDelay);
+  }
   // The unit did not answer the gateway: of a write nobody knows whether it was done.
   if (reaction == Reaction::kRetryLater && !busy && !IsWrite(asked.question) &&
       asked.tries < asked.question.tries) {
@@ -259,6 +262,7 @@ bool ExchangeQueue::Drop(uint64_t owner) {
   Withdraw();
   current_->asked.question.done = nullptr;
   current_->asked.question.reached = nullptr;
+  current_->asked.question.repeat = nullptr;
   return true;
 }
 

@@ -47,6 +47,9 @@ struct Question {
   // How often it is asked while no answer comes. Writes: once, nothing is repeated that may have
   // been done (S01).
   int tries = 1;
+  // Of writes: whether one that the unit says failed (0x29) goes out once more; it counts it.
+  // nullptr: it does not.
+  std::function<bool()> repeat = nullptr;
   std::function<void(Stage, MonoTime)> reached = nullptr;  // kSent, kOnWire: of the first try
   std::function<void(const Outcome&)> done = nullptr;      // once, unless it is dropped
 };
@@ -61,8 +64,8 @@ class ExchangeQueue {
   };
   // How long a frame may wait for the line. With the longest timeout it ends within Turn::kLongest.
   static constexpr Duration kSendLimit = std::chrono::milliseconds(200);
-  // A gateway that is busy, or a unit that failed to do it, is asked again after this, and so
-  // often.
+  // A gateway that is busy is asked again after this, and so often; a unit that failed to do it,
+  // once.
   static constexpr Duration kBusyDelay = std::chrono::milliseconds(50);
   static constexpr int kMostBusy = 5;
   // A safe action is asked again every kBusyDelay for this long: several questions may block the
@@ -91,6 +94,7 @@ class ExchangeQueue {
     MonoTime first_sent{};
     int tries = 0;  // so far
     int busy = 0;   // so far
+    bool failed = false;
     Stage reached = Stage::kAccepted;
   };
   struct Current {

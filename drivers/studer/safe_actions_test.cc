@@ -20,8 +20,9 @@ class SafeActionsTest : public WritesTest {
   Command SwitchOff() {
     return t_.h.Action(action::kSwitchOff, {}, Stage::kConfirmed, Urgency::kSafe, 1min);
   }
-  // The gateway answers everything with 0x13.
+  // Everything is answered with 0x13, or with 0x29.
   void Busy() { ASSERT_TRUE(t_.Fault("error", {{"code", Value::Integer(0x13)}}).ok()); }
+  void Fail() { ASSERT_TRUE(t_.Fault("error", {{"code", Value::Integer(0x29)}}).ok()); }
   void Free() { ASSERT_TRUE(t_.simulator.ClearFaults("error").ok()); }
 
   const int turns_ = t_.h.turn.turns();
@@ -169,6 +170,25 @@ TEST_F(SafeActionsTest, OfAGatewayThatIsNeverFreeItIsToldAfterTenSeconds) {
   t_.h.Advance(300ms);
   ASSERT_NE(t_.h.commands.finished(1), nullptr);
   EXPECT_EQ(GetErrorInfo(t_.h.commands.finished(1)->status).fields["error"], "GATEWAY_BUSY");
+}
+
+// ---------------------------------------------------------------- a unit that fails (0x29)
+
+TEST_F(SafeActionsTest, S10_OneThatFailedIsRepeatedOnce) {
+  Fail();
+  t_.driver->Execute(SwitchOff());
+  t_.h.Advance(30ms);
+  Free();
+  t_.h.Advance(200ms);
+  EXPECT_FALSE(t_.simulator.FindUnit(101)->on());
+}
+
+TEST_F(SafeActionsTest, S11_EveryWriteToFlashOfOneThatFailedIsCounted) {
+  Fail();
+  t_.driver->Execute(SwitchOff());
+  t_.h.Advance(500ms);
+  EXPECT_EQ(Writes().size(), 2u);
+  EXPECT_EQ(t_.h.state.Read("flash_wear").value.text(), "1399=2");
 }
 
 }  // namespace

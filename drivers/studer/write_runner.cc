@@ -287,6 +287,7 @@ void WriteRunner::Ask(const Write& write, Service service, Part part,
                     .tries = writes ? 1 : kReadTries};
   if (writes) {
     question.guard = active_->command.guard;
+    question.repeat = [this, run = run_] { return active_ && run == run_ && RepeatFailed(); };
     question.reached = [this](Stage stage, MonoTime time) { Reached(stage, time); };
   }
   question.done = [this, run = run_, done = std::move(done)](const Outcome& outcome) {
@@ -383,6 +384,15 @@ void WriteRunner::Send() {
   last_write_[write.entry->id] = context_.clock.Now();
   Ask(write, Service::kWriteParameter, write.part,
       [this](const Outcome& outcome) { OnWritten(outcome); });
+}
+
+// A write to flash that failed may have worn it: only a safe action is worth that twice.
+bool WriteRunner::RepeatFailed() {
+  const Write& write = active_->writes[active_->at];
+  if (write.part == Part::kRam) return true;
+  if (!is_safe()) return false;
+  parts_.wear.Add(*write.entry, nullptr);
+  return true;
 }
 
 void WriteRunner::OnWritten(const Outcome& outcome) {

@@ -2,7 +2,8 @@
 //
 // One write: (flash: read it, skip when equal) → (read the bounds where they are not known) → check
 // → (flash: count it on disk) → send → the unit's answer confirms it. Nothing is sent of a command
-// whose first check fails, and nothing twice (S01).
+// whose first check fails, and nothing twice (S01) but what the unit says it has not done: a write
+// to RAM, and a safe action, which is counted again.
 #pragma once
 
 #include <cstdint>
@@ -77,6 +78,7 @@ class WriteRunner {
   void ReadBounds();
   void CountAndSend();
   void Send();
+  bool RepeatFailed();
   void OnWritten(const Outcome& outcome);
   bool IsInRam(const Write& write) const;
   void WriteDone(bool skipped);

@@ -245,6 +245,20 @@ TEST_F(WritesTest, ABusyGatewayIsAskedAgainWithinTheCommand) {
   EXPECT_THAT(t_.h.commands.errors(), IsEmpty());  // no stage twice
 }
 
+TEST_F(WritesTest, AWriteToRamThatFailedIsRepeatedOnce) {  // section 6, 0x29
+  ASSERT_TRUE(t_.Fault("error", {{"code", Value::Integer(0x29)}}).ok());
+  EXPECT_NE(t_.Run(t_.h.Write("1124", Value::Flag(false))), nullptr);
+  EXPECT_EQ(Writes().size(), 2u);
+}
+
+TEST_F(WritesTest, S01_AWriteToFlashThatFailedIsNotRepeated) {
+  ASSERT_TRUE(t_.Fault("error", {{"code", Value::Integer(0x29)}}).ok());
+  const Result* done = t_.Run(WriteFlash("1138", 12, /*force=*/true));
+  ASSERT_NE(done, nullptr);
+  EXPECT_EQ(GetErrorInfo(done->status).fields["error"], "WRITE_PROPERTY_FAILED");
+  EXPECT_EQ(Writes().size(), 1u);
+}
+
 TEST_F(WritesTest, S02_NothingIsSentAfterTheDeadline) {
   t_.h.turn.Take();
   Command command = t_.h.Write("1124", Value::Flag(false), Stage::kConfirmed, 100ms);
