@@ -116,10 +116,12 @@ std::vector<uint16_t> DefaultInfos(Family family) {
 const char* LimitOf(const Entry& entry) {
   switch (entry.parameter ? entry.id : 0) {
     case 1107:
+    case 1567:  // in force instead through 1566
       return "input_current";
     case 1138:
     case 10002:
     case 14001:
+    case 14217:  // of a VS-70
     case 6059:
     case 6069:
       return "charge_current";
@@ -131,9 +133,9 @@ const char* LimitOf(const Entry& entry) {
 }
 
 std::vector<LimitSpec> Limits() {
-  return {{"input_current", "A", 50, "largest current of the AC source (Xtender, 1107)"},
+  return {{"input_current", "A", 50, "largest current of the AC source (Xtender, 1107, 1567)"},
           {"charge_current", "A", 10000,
-           "largest charge current of the battery (1138, 6059, 6069, 10002, 14001)"},
+           "largest charge current of the battery (1138, 6059, 6069, 10002, 14001, 14217)"},
           {"feeding_current", "A", 50, "largest current fed into the grid (Xtender, 1523)"}};
 }
 

@@ -198,6 +198,33 @@ TEST(WriteLimits, AreThoseOfTheConfiguration) {
   EXPECT_THAT(std::string(done->status.message()), HasSubstr("lab.yaml:7"));
 }
 
+struct Limited {
+  const char* unit;
+  const char* limit;
+  const char* parameter;
+};
+class LimitedParameter : public testing::TestWithParam<Limited> {};
+INSTANTIATE_TEST_SUITE_P(Catalogue, LimitedParameter,
+                         testing::Values(Limited{"xtender", "input_current", "1107"},
+                                         Limited{"xtender", "input_current", "1567"},
+                                         Limited{"xtender", "charge_current", "1138"},
+                                         Limited{"xtender", "feeding_current", "1523"},
+                                         Limited{"variotrack", "charge_current", "10002"},
+                                         Limited{"variostring", "charge_current", "14001"},
+                                         Limited{"variostring", "charge_current", "14217"},
+                                         Limited{"bsp", "charge_current", "6059"},
+                                         Limited{"bms", "charge_current", "6069"}),
+                         [](const auto& info) { return "Id" + std::string(info.param.parameter); });
+TEST_P(LimitedParameter, IsRefusedAboveTheLimit) {
+  TestUnit t({{"unit", Value::Text(GetParam().unit)}});
+  t.h.config.limits[GetParam().limit] = 5;
+  t.MakeDriver();
+  t.Start();
+  const auto* done = t.Run(t.h.Write(GetParam().parameter, Value::Number(6)));
+  ASSERT_NE(done, nullptr);
+  EXPECT_EQ(GetErrorInfo(done->status).reason, "SETPOINT_ABOVE_LIMIT");
+}
+
 // ---------------------------------------------------------------- the unit's answers
 
 struct Refused {
