@@ -22,6 +22,8 @@ using absl::StatusCode;
 
 // Its own items are GOOD for ten ticks: if it hangs, everybody sees that (S03).
 constexpr Duration kGoodFor = 10 * kSafetyTick;
+// What could not be written is tried again so often.
+constexpr Duration kSaveRetry = std::chrono::seconds(1);
 constexpr size_t kMaxComment = 500;
 constexpr size_t kMaxKept = 500;
 
@@ -61,15 +63,17 @@ std::shared_ptr<const ItemTable> MakeItems(const SafetyRules& rules) {
 
 std::string LatchKey(const InterlockRule& rule) { return "latched." + rule.id; }
 
-// Ends of safe actions, on their way from the actors' threads. Outlives the engine.
+// Ends of safe actions, and of writes to the disk.
+struct End {
+  size_t interlock;
+  uint64_t run;  // of the sequence, or of the latch
+  size_t step;   // of the sequence
+  absl::Status status;
+};
+
+// Ends on their way from other threads. Outlives the engine.
 class Ends {
  public:
-  struct End {
-    size_t interlock;
-    uint64_t run;
-    size_t step;
-    absl::Status status;
-  };
   explicit Ends(std::function<void()> wake) : wake_(std::move(wake)) {}
   void Push(End end) {
     MutexLock lock(&mutex_);
@@ -106,7 +110,9 @@ class Engine final : public InterlockTable, private InterlockHost {
         bus_of_(std::move(dependencies.bus_of)),
         refusals_(clock_, &rules_),
         inputs_(&rules_, dependencies, [this] { News(); }),
-        ends_(std::make_shared<Ends>([this] { News(); })) {
+        latches_(rules_.interlocks.size()),
+        ends_(std::make_shared<Ends>([this] { News(); })),
+        saved_(std::make_shared<Ends>([this] { News(); })) {
     InterlockHost* const host = this;
     for (size_t i = 0; i < rules_.interlocks.size(); ++i) {
       interlocks_.emplace_back(i, &rules_.interlocks[i], &inputs_, host);
@@ -127,6 +133,11 @@ class Engine final : public InterlockTable, private InterlockHost {
     cache_->SetFirstListener(nullptr);
     gate_->SetInterlocks(nullptr);
     ends_->Close();
+    saved_->Close();
+    // The last chance: the daemon ends.
+    for (size_t i = 0; i < latches_.size(); ++i) {
+      if (latches_[i].saved != latches_[i].version) Save(i);
+    }
   }
 
   MonoTime RunUntil(MonoTime now) override;
@@ -177,7 +188,11 @@ class Engine final : public InterlockTable, private InterlockHost {
   void Publish(MonoTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PublishView() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Audit(const std::string& identity, const std::string& text);
-  void Latch(const InterlockRule& rule, const std::string& why);
+  // Why the interlock is latched; "": it is not.
+  void Latch(size_t interlock, const std::string& why);
+  void Save(size_t interlock);
+  // Tries again what could not be written; returns when the next is due.
+  MonoTime SaveAgain(MonoTime now);
 
   const SafetyRules rules_;
   const Clock* const clock_;
@@ -199,6 +214,13 @@ class Engine final : public InterlockTable, private InterlockHost {
   std::vector<Interlock> interlocks_;
   std::optional<ConditionNode> precharge_;
   std::vector<Level> levels_raised_;
+  // What is to be on disk, of one interlock.
+  struct Latched {
+    std::string why;
+    uint64_t version = 0, saved = 0;
+    MonoTime retry = kNever;
+  };
+  std::vector<Latched> latches_;
   MonoTime next_tick_{};
   bool changed_ = false;  // since the last Publish
 
@@ -206,7 +228,7 @@ class Engine final : public InterlockTable, private InterlockHost {
   std::vector<InterlockInfo> view_ ABSL_GUARDED_BY(view_mutex_);
   std::vector<LevelInfo> level_view_ ABSL_GUARDED_BY(view_mutex_);
 
-  const std::shared_ptr<Ends> ends_;
+  const std::shared_ptr<Ends> ends_, saved_;
 };
 
 // ---------------------------------------------------------------- a look
@@ -214,7 +236,7 @@ class Engine final : public InterlockTable, private InterlockHost {
 MonoTime Engine::RunUntil(MonoTime now) {
   const MutexLock lock(&mutex_);
   news_.store(false, std::memory_order_release);
-  for (const Ends::End& end : ends_->Take()) {
+  for (const End& end : ends_->Take()) {
     interlocks_[end.interlock].ActionEnded(end.run, end.step, end.status);
     changed_ = true;
   }
@@ -224,7 +246,7 @@ MonoTime Engine::RunUntil(MonoTime now) {
   const bool tick = now >= next_tick_;
   if (tick) next_tick_ = now + kSafetyTick;
   if (tick || changed_) Publish(now);
-  MonoTime next = next_tick_;
+  MonoTime next = std::min(next_tick_, SaveAgain(now));
   for (const Interlock& interlock : interlocks_) next = std::min(next, interlock.next());
   return next;
 }
@@ -317,9 +339,50 @@ void Engine::Audit(const std::string& identity, const std::string& text) {
   if (!audit_->Append(entry).ok()) audit_->AppendReserved(std::move(entry)).IgnoreError();
 }
 
-void Engine::Latch(const InterlockRule& rule, const std::string& why) {
-  if (values_ == nullptr || !rule.latch) return;
-  values_->Put({.device_id = kSafetyDevice, .key = LatchKey(rule), .value = why});
+void Engine::Latch(size_t interlock, const std::string& why) {
+  if (values_ == nullptr || !rules_.interlocks[interlock].latch) return;
+  Latched& latch = latches_[interlock];
+  latch.why = why;
+  ++latch.version;
+  Save(interlock);
+}
+
+void Engine::Save(size_t interlock) {
+  Latched& latch = latches_[interlock];
+  latch.retry = kNever;
+  values_->Put({.device_id = kSafetyDevice,
+                .key = LatchKey(rules_.interlocks[interlock]),
+                .value = latch.why,
+                .done = [saved = saved_, interlock, version = latch.version](absl::Status status) {
+                  saved->Push({interlock, version, 0, std::move(status)});
+                }});
+}
+
+MonoTime Engine::SaveAgain(MonoTime now) {
+  for (const End& end : saved_->Take()) {
+    Latched& latch = latches_[end.interlock];
+    if (end.run != latch.version) continue;
+    const std::string& id = rules_.interlocks[end.interlock].id;
+    if (end.status.ok()) {
+      latch.saved = latch.version;
+      alarms_->Clear(kSafetyDevice, id + ".not_saved");
+      continue;
+    }
+    latch.retry = now + kSaveRetry;
+    alarms_->Raise(kSafetyDevice, id + ".not_saved", AlarmSeverity::kCritical,
+                   "interlock " + id +
+                       (latch.why.empty() ? ": that it was let go is not on disk, after a restart "
+                                            "it is latched again: "
+                                          : ": that it is latched is not on disk, a restart would "
+                                            "forget it: ") +
+                       std::string(end.status.message()) + ". Tried again every second.");
+  }
+  MonoTime next = kNever;
+  for (size_t i = 0; i < latches_.size(); ++i) {
+    if (now >= latches_[i].retry) Save(i);
+    next = std::min(next, latches_[i].retry);
+  }
+  return next;
 }
 
 void Engine::Restore() {
@@ -336,6 +399,7 @@ void Engine::Restore() {
 
 void Engine::Tell(Interlock& interlock, MonoTime now) {
   const InterlockRule& rule = interlock.rule();
+  const auto index = static_cast<size_t>(&interlock - interlocks_.data());
   const std::string incomplete = rule.id + ".incomplete";
   for (const Interlock::Event event : interlock.TakeEvents()) {
     changed_ = true;
@@ -346,7 +410,7 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
           why += (why.empty() ? "" : "; ") + cause.ToText(now);
         }
         // Kept for people, who need no book.
-        Latch(rule, Printable(why, kMaxKept));
+        Latch(index, Printable(why, kMaxKept));
         alarms_->Raise(
             kSafetyDevice, rule.id,
             rule.severity == Level::kDangerous ? AlarmSeverity::kCritical : AlarmSeverity::kWarning,
@@ -359,7 +423,7 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
               "interlock " + rule.id + ": its condition is over; latched until acknowledged");
         break;
       case Interlock::Event::kReleased:
-        Latch(rule, "");
+        Latch(index, "");
         alarms_->Clear(kSafetyDevice, rule.id);
         alarms_->Clear(kSafetyDevice, incomplete);
         if (!rule.latch) Audit(DaemonCaller().identity, "interlock " + rule.id + " released");

@@ -102,7 +102,12 @@ inline SafetyRules Rules(std::vector<InterlockRule> interlocks,
 
 class MemoryValues final : public DeviceValueStore {
  public:
+  int failures = 0;  // of the next writes
   absl::Status Save(const DeviceValue& value) override {
+    if (failures > 0) {
+      --failures;
+      return absl::UnavailableError("disk full");
+    }
     values_[value.device_id + "/" + value.key] = value;
     return absl::OkStatus();
   }
