@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace canhub {
 namespace {
@@ -61,12 +63,31 @@ LevelWatch::LevelWatch(const LevelRule* rule)
     : rule_(rule), pattern_(*ItemPattern::Parse(rule->items)) {}
 
 void LevelWatch::Match(const std::vector<const WatchedDevice*>& devices) {
-  tracked_.clear();
+  std::map<std::pair<size_t, std::string>, Tracked> known;
+  for (Tracked& tracked : std::exchange(tracked_, {})) {
+    tracked.item.reset();
+    std::pair<size_t, std::string> key(tracked.device, tracked.name);
+    known.emplace(std::move(key), std::move(tracked));
+  }
   for (size_t d = 0; d < devices.size(); ++d) {
-    for (const ItemId item : pattern_.Match(devices[d]->snapshot->items())) {
-      tracked_.push_back({.device = d, .item = item, .tracker = LevelTracker(&rule_->bounds)});
+    const ItemTable& items = devices[d]->snapshot->items();
+    for (const ItemId item : pattern_.Match(items)) {
+      const auto before = known.extract({d, items.Name(item)});
+      tracked_.push_back(before ? std::move(before.mapped())
+                                : Tracked{.device = d,
+                                          .name = items.Name(item),
+                                          .item = item,
+                                          .tracker = LevelTracker(&rule_->bounds)});
+      tracked_.back().item = item;
     }
   }
+  for (auto& [key, gone] : known) {
+    if (gone.was_good) tracked_.push_back(std::move(gone));
+  }
+}
+
+Reading LevelWatch::Read(const Tracked& tracked) const {
+  return tracked.item ? devices_[tracked.device]->snapshot->Read(*tracked.item) : Reading();
 }
 
 void LevelWatch::Update(const std::vector<const WatchedDevice*>& devices, const StateCache& cache,
@@ -86,7 +107,7 @@ void LevelWatch::Update(const std::vector<const WatchedDevice*>& devices, const 
   low_ = high_ = Level::kNormal;
   int good = 0, lost = 0;
   for (Tracked& tracked : tracked_) {
-    const Reading reading = devices[tracked.device]->snapshot->Read(tracked.item);
+    const Reading reading = Read(tracked);
     tracked.is_good = reading.EffectiveQuality(now) == Quality::kGood && IsNumber(reading.value);
     if (tracked.is_good) {
       ++good;
@@ -174,12 +195,11 @@ std::optional<InterlockCause> LevelWatch::Worst(LevelSide side) const {
     }
   }
   if (found == nullptr) return std::nullopt;
-  const DeviceSnapshot& snapshot = *devices_[found->device]->snapshot;
-  const Reading reading = snapshot.Read(found->item);
-  return InterlockCause{.subject = cache_->DeviceId(devices_[found->device]->index) + "/" +
-                                   snapshot.items().Name(found->item),
-                        .found = ShownReading(reading, reading.EffectiveQuality(now_),
-                                              &snapshot.items().Spec(found->item)),
+  const WatchedDevice& device = *devices_[found->device];
+  const Reading reading = Read(*found);
+  const ItemSpec* spec = found->item ? &device.snapshot->items().Spec(*found->item) : nullptr;
+  return InterlockCause{.subject = cache_->DeviceId(device.index) + "/" + found->name,
+                        .found = ShownReading(reading, reading.EffectiveQuality(now_), spec),
                         .time = reading.read_time};
 }
 

@@ -59,14 +59,17 @@ class LevelWatch {
  private:
   struct Tracked {
     size_t device;
-    ItemId item;
+    std::string name;
+    std::optional<ItemId> item;  // none: the device does not have it any more
     LevelTracker tracker;
     MonoTime read_time{};
     int64_t counts = 0;
     bool was_good = false;
     bool is_good = false;
   };
+  // What is known of an item outlives its device's restart, and the item.
   void Match(const std::vector<const WatchedDevice*>& devices);
+  Reading Read(const Tracked& tracked) const;
 
   const LevelRule* const rule_;
   const ItemPattern pattern_;

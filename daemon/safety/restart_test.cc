@@ -1,10 +1,13 @@
 // What a restart, of the daemon or of a device, leaves of levels, latches and alarms.
+#include <stdexcept>
+
 #include "daemon/safety/safety_testing.h"
 
 namespace canhub {
 namespace {
 
 using namespace safety_testing;  // NOLINT: a fixture and the words of rules
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
@@ -15,7 +18,60 @@ class RestartTest : public SafetyTest {
     Measure(0, 10);
     Measure(1, 10);
   }
+  void RestartDevice(const std::string& id) {
+    ASSERT_TRUE(hub_->RestartDevice(id).ok());
+    runner_->Settle();
+  }
 };
+
+// ---------------------------------------------------------------- a device
+
+TEST_F(RestartTest, OfADeviceLeavesItsDanger) {
+  StartQuiet(Rules({}, {VoltageLevel()}));
+  Measure(0, 120);
+  RestartDevice("hv0");
+  EXPECT_EQ(LevelNow().level, Level::kDangerous);
+  EXPECT_THAT(LevelNow().worst, HasSubstr("hv0/voltage_measure is"));
+  Measure(0, 96);
+  EXPECT_EQ(LevelNow().level, Level::kDangerous) << "within the hysteresis";
+  Measure(0, 95);
+  EXPECT_EQ(LevelNow().level, Level::kWarning);
+}
+
+TEST_F(RestartTest, OfADeviceAfterAnExceptionLeavesItsDanger) {
+  StartQuiet(Rules({}, {VoltageLevel()}));
+  Measure(0, 120);
+  fake::ControlOf("hv0")->on_frame = [] { throw std::runtime_error("a defect"); };
+  Measure(0, 120);
+  fake::ControlOf("hv0")->on_frame = nullptr;
+  runner_->RunFor(seconds(2));
+  EXPECT_EQ(LevelNow().level, Level::kDangerous);
+}
+
+TEST_F(RestartTest, OfADeviceEndsNoInterlock) {
+  InterlockRule rule = Rule();
+  rule.latch = false;
+  rule.when = IsLevel("volts", Level::kDangerous);
+  StartQuiet(Rules({rule}, {VoltageLevel()}));
+  Measure(0, 120);
+  AcknowledgeAction(1);
+  RunMeasuring(seconds(4), 120, 10);
+  RestartDevice("hv0");
+  runner_->RunFor(milliseconds(200));
+  EXPECT_EQ(State(), InterlockState::kTripped);
+  EXPECT_EQ(GetErrorInfo(*Write("hv1")).reason, "INTERLOCKED");
+}
+
+TEST_F(RestartTest, OfADeviceLeavesWhatIsMissed) {
+  StartQuiet(Rules({}, {VoltageLevel("hv*/voltage_measure", 1)}));
+  RestartDevice("hv1");
+  for (int i = 0; i < 10; ++i) {
+    Measure(0, 10);
+    runner_->RunFor(milliseconds(100));
+  }
+  EXPECT_EQ(LevelNow().level, Level::kWarning);
+  EXPECT_THAT(LevelNow().worst, HasSubstr("hv1/voltage_measure is"));
+}
 
 // ---------------------------------------------------------------- the daemon: latches
 
