@@ -65,6 +65,7 @@ struct Core {
 // As clients see it.
 AlarmRecord View(const Alarm& alarm) {
   AlarmRecord view = alarm.record;
+  view.from_last_run = alarm.from_last_run;
   if (alarm.from_last_run) view.text += " (from before the daemon's restart, not reported since)";
   return view;
 }

@@ -69,6 +69,8 @@ struct AlarmRecord {
   std::string acknowledged_by, comment;
   std::optional<WallTime> shelved_until;
   std::string shelved_by;
+  // Active when the last run of the daemon ended, not reported since. Not stored.
+  bool from_last_run = false;
 
   std::string id() const { return device_id + "/" + code; }
   friend bool operator==(const AlarmRecord&, const AlarmRecord&) = default;

@@ -340,7 +340,7 @@ void SafetyInputs::Update(MonoTime now) {
        batch = alarm_watch_->Drain()) {
     for (const AlarmRecord& alarm : batch.alarms) {
       if (alarm.active) {
-        active_alarms_.insert_or_assign(alarm.id(), alarm.text);
+        active_alarms_.insert_or_assign(alarm.id(), ActiveAlarm{alarm.text, !alarm.from_last_run});
       } else {
         active_alarms_.erase(alarm.id());
       }
@@ -369,8 +369,11 @@ Truth SafetyInputs::Leaf(const ConditionNode& node) const {
     }
     case Kind::kLevel:
       return levels_[node.index].AtLeast(condition.level, condition.side);
-    case Kind::kAlarm:
-      return ToTruth(active_alarms_.contains(alarm_ids_[node.index]));
+    case Kind::kAlarm: {
+      const auto active = active_alarms_.find(alarm_ids_[node.index]);
+      if (active == active_alarms_.end()) return Truth::kFalse;
+      return active->second.known ? Truth::kTrue : Truth::kUnknown;
+    }
     case Kind::kBus: {
       const BusSink& bus = *bus_sinks_[node.index];
       if (bus.state() < 0 || (settling_ && !bus.was_up())) return Truth::kUnknown;
@@ -444,7 +447,8 @@ InterlockCause SafetyInputs::CauseOf(const ConditionNode& node) const {
     case Kind::kAlarm: {
       cause.subject = "alarm " + condition.subject;
       const auto active = active_alarms_.find(condition.subject);
-      cause.found = active == active_alarms_.end() ? "not active" : "active: " + active->second;
+      cause.found =
+          active == active_alarms_.end() ? "not active" : "active: " + active->second.text;
       break;
     }
     case Kind::kBus: {

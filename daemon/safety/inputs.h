@@ -148,7 +148,11 @@ class SafetyInputs {
   std::vector<LevelWatch> levels_;
   std::vector<std::vector<const WatchedDevice*>> level_devices_;
   std::vector<std::string> alarm_ids_;
-  std::map<std::string, std::string> active_alarms_;  // with their texts
+  struct ActiveAlarm {
+    std::string text;
+    bool known;  // reported since the daemon started
+  };
+  std::map<std::string, ActiveAlarm> active_alarms_;
   std::unique_ptr<AlarmWatch> alarm_watch_;
   std::vector<std::unique_ptr<BusSink>> bus_sinks_;
   std::vector<Truth> interlocks_;

@@ -9,7 +9,9 @@ namespace {
 using namespace safety_testing;  // NOLINT: a fixture and the words of rules
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class RestartTest : public SafetyTest {
  protected:
@@ -122,6 +124,82 @@ TEST_F(RestartTest, AnAcknowledgementThatCouldNotBeWrittenIsTriedToo) {
   EXPECT_EQ(Alarm("guard.not_saved"), "gone");
   Start(Rules({Rule()}));
   Measure(0, 10);
+  EXPECT_EQ(State(), InterlockState::kClear);
+}
+
+// ---------------------------------------------------------------- the daemon: alarms
+
+// Finds the alarms of the last run again.
+class KeptAlarms final : public AlarmStore {
+ public:
+  absl::Status Save(const AlarmRecord& alarm) override {
+    kept_[alarm.id()] = alarm;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override {
+    std::vector<AlarmRecord> all;
+    for (const auto& [id, alarm] : kept_) all.push_back(alarm);
+    return all;
+  }
+
+ private:
+  std::map<std::string, AlarmRecord> kept_;
+};
+
+class RestartWithAlarmTest : public RestartTest {
+ protected:
+  // A daemon that found hv0/trip active, of its last run.
+  RestartWithAlarmTest() {
+    AlarmRecord trip;
+    trip.device_id = "hv0";
+    trip.code = "trip";
+    trip.text = "tripped";
+    trip.active = true;
+    trip.count = 1;
+    kept_.Save(trip).IgnoreError();
+    InterlockRule rule = Rule();
+    rule.when = IsAlarm("hv0/trip");
+    hub_ = MakeHub(&clock_, &bus_, &audit_, &kept_, &values_, Rules({rule}));
+    runner_ = std::make_unique<StepRunner>(&clock_);
+    for (Steppable* step : hub_->Steppables()) runner_->Add(step);
+    runner_->Settle();
+  }
+  ~RestartWithAlarmTest() override { Stop(); }
+
+  KeptAlarms kept_;
+};
+
+TEST_F(RestartWithAlarmTest, S01_AnAlarmOfTheLastRunRefusesAndSendsNothing) {
+  RunMeasuring(seconds(1), 10, 10);
+  EXPECT_EQ(State(), InterlockState::kSettling);
+  EXPECT_THAT(Sent(), IsEmpty());
+  EXPECT_EQ(GetErrorInfo(*Write("hv1")).reason, "INTERLOCKED");
+}
+
+TEST_F(RestartWithAlarmTest, AnAlarmThatIsReportedAgainTrips) {
+  hub_->alarms().Raise("hv0", "trip", AlarmSeverity::kWarning, "tripped");
+  runner_->Settle();
+  EXPECT_EQ(State(), InterlockState::kTripped);
+  EXPECT_THAT(Sent(), ElementsAre("hv1 safe"));
+}
+
+TEST_F(RestartWithAlarmTest, AnAlarmThatIsOverTripsNothing) {
+  hub_->alarms().Clear("hv0", "trip");
+  RunMeasuring(seconds(5), 10, 10);
+  EXPECT_EQ(State(), InterlockState::kClear);
+  EXPECT_THAT(Sent(), IsEmpty());
+}
+
+TEST_F(RestartWithAlarmTest,
+       AnAlarmOfTheLastRunThatNobodyReportsIsUnknownAndTripsOnceItHasSettled) {
+  RunMeasuring(seconds(3), 10, 10);
+  EXPECT_EQ(State(), InterlockState::kTripped);
+  EXPECT_THAT(Info().causes[0].found, HasSubstr("not reported since"));
+}
+
+TEST_F(RestartWithAlarmTest, AcknowledgingTheAlarmEndsItForTheInterlockToo) {
+  ASSERT_TRUE(hub_->alarms().Acknowledge(kEngineer, "hv0/trip", "").ok());
+  RunMeasuring(seconds(5), 10, 10);
   EXPECT_EQ(State(), InterlockState::kClear);
 }
 
