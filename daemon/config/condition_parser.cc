@@ -201,7 +201,7 @@ class LineReader {
     const YamlNode node{.kind = YamlNode::Kind::kScalar, .line = line_, .text = value};
     const std::optional<double> bound = ReadNumber(node, path_, spec->unit, {}, problems_);
     if (!bound) return std::nullopt;
-    condition_.counts = SafetyCounts(*bound, kResolution);
+    SetBound(*bound, &condition_);
     return condition_;
   }
 

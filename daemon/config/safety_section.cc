@@ -144,13 +144,24 @@ void ReadLevel(const YamlNode::Entry& entry, const RuleNames& names, Config* con
         map.Integer("count", {1, static_cast<double>(matches), "items that fit the pattern"})
             .value_or(1));
   }
-  rule.resolution = map.Number("resolution", rule.unit, {1e-9, 1e9, ""}).value_or(kResolution);
-  const auto number = [&](const char* key) { return map.Number(key, rule.unit, {}); };
+  rule.resolution = map.Number("resolution", rule.unit, {1e-15, 1e9, ""}).value_or(kResolution);
+  const auto whole = [&](const char* key, std::optional<double> value) {
+    const double counts = value.value_or(0) / rule.resolution;
+    if (std::abs(counts - std::round(counts)) > 1e-6 * std::max(1.0, std::abs(counts))) {
+      problems->Add(map.LineOf(key), path + "." + key,
+                    Value::Number(*value).ToString() + " " + rule.unit,
+                    "a whole number of resolution, which is " +
+                        Value::Number(rule.resolution).ToString() + " " + rule.unit);
+    }
+    return value;
+  };
+  const auto number = [&](const char* key) { return whole(key, map.Number(key, rule.unit, {})); };
   rule.limits = {.dangerous_low = number("dangerous_low"),
                  .warning_low = number("warning_low"),
                  .warning_high = number("warning_high"),
                  .dangerous_high = number("dangerous_high")};
-  const double hysteresis = map.Number("hysteresis", rule.unit, {0, std::nullopt, ""}).value_or(0);
+  const double hysteresis =
+      whole("hysteresis", map.Number("hysteresis", rule.unit, {0, std::nullopt, ""})).value_or(0);
   const auto counts = [&](std::optional<double> value) {
     return value ? std::optional(SafetyCounts(*value, rule.resolution)) : std::nullopt;
   };

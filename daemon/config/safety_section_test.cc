@@ -107,6 +107,18 @@ TEST(LevelSection, AWrongUnit) {
                         "number with its unit"));
 }
 
+TEST(LevelSection, BoundsAreWholeNumbersOfTheResolution) {
+  EXPECT_THAT(ErrorOf(Level("items: psu0/ch0.voltage, dangerous_high: 500 nV")),
+              HasSubstr("lab.yaml:6: levels.volts.dangerous_high: found 5e-07 V, expected a whole "
+                        "number of resolution, which is 1e-06 V"));
+  EXPECT_THAT(ErrorOf(Level("items: psu0/ch0.voltage, dangerous_high: 1 V, hysteresis: 100 nV")),
+              HasSubstr("levels.volts.hysteresis: found 1e-07 V"));
+  const auto config =
+      Parse(Level("items: psu0/ch0.voltage, dangerous_high: 500 nV, resolution: 1 pV"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->safety.levels[0].bounds.dangerous_high, 500'000);
+}
+
 TEST(LevelSection, ThresholdsThatCannotBe) {
   EXPECT_EQ(ErrorOf("levels:\n  volts:\n    items: psu0/ch0.voltage\n    warning_high: 6 V\n"
                     "    dangerous_high: 5 V\n"),
@@ -138,6 +150,14 @@ TEST(ConditionText, AComparisonInTheUnitOfTheItem) {
   EXPECT_EQ(condition.counts, SafetyCounts(1500, kResolution));
   EXPECT_EQ(condition.text, "psu0/ch0.voltage >= 1.5 kV");
   EXPECT_EQ(condition.line, 6);
+}
+
+// In millionths of the unit, 500 nV would be 1, and 1499 nV as well.
+TEST(ConditionText, ASmallBoundIsComparedAsFinely) {
+  const RuleCondition condition = When("psu0/ch0.voltage > 500 nV");
+  EXPECT_GT(SafetyCounts(501e-9, condition.resolution), condition.counts);
+  EXPECT_EQ(SafetyCounts(500e-9, condition.resolution), condition.counts);
+  EXPECT_LT(SafetyCounts(499e-9, condition.resolution), condition.counts);
 }
 
 TEST(ConditionText, EveryComparison) {

@@ -359,7 +359,7 @@ Truth SafetyInputs::Leaf(const ConditionNode& node) const {
       if (item.quality != Quality::kGood || !IsNumber(item.reading.value)) return Truth::kUnknown;
       const double value = item.reading.value.AsNumber();
       return ToTruth(
-          Compare(SafetyCounts(condition.absolute ? std::abs(value) : value, kResolution),
+          Compare(SafetyCounts(condition.absolute ? std::abs(value) : value, condition.resolution),
                   condition.comparison, condition.counts));
     }
     case Kind::kQuality: {

@@ -1,4 +1,6 @@
 // Levels of the YAML over readings of the cache.
+#include <cmath>
+
 #include "daemon/safety/safety_testing.h"
 
 namespace canhub {
@@ -18,6 +20,22 @@ TEST(SafetyCounts, AValueAtABoundIsAtIt) {
   // Battery safety facts, section 5.4: 2.8000000000000003.
   EXPECT_EQ(SafetyCounts(0.01 * 60 + 2.2, kResolution), SafetyCounts(2.8, kResolution));
   EXPECT_NE(SafetyCounts(2.79, kResolution), SafetyCounts(2.8, kResolution));
+}
+
+TEST(ResolutionFor, ABoundIsExactWhateverItsSize) {
+  for (const double bound :
+       {1e-12, 100e-9, 500e-9, -500e-9, 999e-9, 2e-6, 0.05, 0.5, 2.8, 6000.0}) {
+    const double resolution = ResolutionFor(bound);
+    const int64_t counts = SafetyCounts(bound, resolution);
+    EXPECT_GT(SafetyCounts(bound + std::abs(bound) * 2e-6, resolution), counts) << bound;
+    EXPECT_LT(SafetyCounts(bound - std::abs(bound) * 2e-6, resolution), counts) << bound;
+    EXPECT_EQ(SafetyCounts(bound * (1 + 1e-12), resolution), counts) << bound;
+  }
+}
+
+TEST(ResolutionFor, ZeroIsNoBillionth) {
+  EXPECT_GT(SafetyCounts(1e-9, ResolutionFor(0)), 0);
+  EXPECT_EQ(SafetyCounts(1e-10, ResolutionFor(0)), 0);
 }
 
 TEST(SafetyCounts, WhatDoesNotFitIsTheMost) {

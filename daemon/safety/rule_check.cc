@@ -105,25 +105,49 @@ Comparison Opposite(Comparison comparison) {
   return comparison;
 }
 
-// What the item can report at all.
-Domain DomainOf(const ItemSpec* spec, bool absolute) {
+// Bounds of one quantity are compared in the finest of their resolutions: in counts of
+// 10^-decimals.
+int DecimalsOf(double resolution) { return static_cast<int>(std::lround(-std::log10(resolution))); }
+int64_t InDecimals(int64_t counts, double resolution, int decimals) {
+  constexpr int64_t kMost = 4'000'000'000'000'000'000;
+  for (int own = DecimalsOf(resolution); own < decimals; ++own) {
+    if (std::abs(counts) > kMost / 10) return counts > 0 ? kMost : -kMost;
+    counts *= 10;
+  }
+  return counts;
+}
+int64_t InDecimals(double value, int decimals) {
+  const double resolution = ResolutionFor(value);
+  return InDecimals(SafetyCounts(value, resolution), resolution, decimals);
+}
+int FinestOf(const ItemSpec* spec) {
+  int finest = DecimalsOf(kResolution);
+  if (spec == nullptr) return finest;
+  for (const std::optional<double>& bound : {spec->lowest, spec->highest}) {
+    if (bound) finest = std::max(finest, DecimalsOf(ResolutionFor(*bound)));
+  }
+  return finest;
+}
+
+// What the item can report at all; `decimals` are at least FinestOf.
+Domain DomainOf(const ItemSpec* spec, bool absolute, int decimals) {
   Domain domain;
   if (spec == nullptr) return domain;
   if (spec->type == ValueType::kFlag) {
     domain.low = 0;
-    domain.high = SafetyCounts(1, kResolution);
+    domain.high = InDecimals(1, decimals);
     return domain;
   }
   if (absolute) {
     domain.low = 0;
     if (spec->lowest && spec->highest) {
       domain.high =
-          SafetyCounts(std::max(std::abs(*spec->lowest), std::abs(*spec->highest)), kResolution);
+          InDecimals(std::max(std::abs(*spec->lowest), std::abs(*spec->highest)), decimals);
     }
     return domain;
   }
-  if (spec->lowest) domain.low = SafetyCounts(*spec->lowest, kResolution);
-  if (spec->highest) domain.high = SafetyCounts(*spec->highest, kResolution);
+  if (spec->lowest) domain.low = InDecimals(*spec->lowest, decimals);
+  if (spec->highest) domain.high = InDecimals(*spec->highest, decimals);
   return domain;
 }
 
@@ -146,6 +170,13 @@ bool CanReach(const LevelRule& rule, LevelSide side, Level level) {
 
 bool CanHold(const Conjunct& conjunct, const SafetyRules& rules, const SpecLookup& specs) {
   std::map<std::string, Domain> domains;
+  std::map<std::string, int> finest;  // by item
+  for (const RuleCondition* condition : conjunct) {
+    if (condition->kind != Kind::kValue) continue;
+    int& decimals =
+        finest.try_emplace(condition->subject, FinestOf(specs(condition->subject))).first->second;
+    decimals = std::max(decimals, DecimalsOf(condition->resolution));
+  }
   for (const RuleCondition* condition : conjunct) {
     const bool holds = !condition->negated;
     const std::string& subject = condition->subject;
@@ -159,10 +190,11 @@ bool CanHold(const Conjunct& conjunct, const SafetyRules& rules, const SpecLooku
         break;
       case Kind::kValue: {
         const std::string key = (condition->absolute ? "abs " : "value ") + subject;
+        const int decimals = finest.at(subject);
         const auto domain =
-            domains.try_emplace(key, DomainOf(specs(subject), condition->absolute)).first;
+            domains.try_emplace(key, DomainOf(specs(subject), condition->absolute, decimals)).first;
         domain->second.Narrow(holds ? condition->comparison : Opposite(condition->comparison),
-                              condition->counts);
+                              InDecimals(condition->counts, condition->resolution, decimals));
         break;
       }
       case Kind::kQuality:

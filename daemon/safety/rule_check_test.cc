@@ -50,6 +50,15 @@ TEST(Satisfiable, BoundsOfOneItemMustLeaveRoom) {
   EXPECT_TRUE(CanHold(Group(Kind::kAll, {Above("a/o", 5), Below("a/x", 3)})));
 }
 
+TEST(Satisfiable, BoundsOfDifferentSizeMustLeaveRoomToo) {
+  EXPECT_TRUE(CanHold(Group(Kind::kAll, {Above("a/o", 500e-9), Below("a/o", 2)})));
+  EXPECT_TRUE(CanHold(Group(Kind::kAll, {Above("a/o", 100e-9), Below("a/o", 101e-9)})));
+  EXPECT_FALSE(CanHold(Group(Kind::kAll, {Below("a/o", 500e-9), Above("a/o", 2)})));
+  EXPECT_FALSE(CanHold(Group(Kind::kAll, {Above("a/o", 500e-9), Below("a/o", 500e-9)})));
+  EXPECT_TRUE(CanHold(Group(Kind::kAll, {Above("a/v", 2.2), Above("a/v", 1e-12)})));
+  EXPECT_FALSE(CanHold(Group(Kind::kAll, {Above("a/v", 4.75), Above("a/v", 1e-12)})));
+}
+
 TEST(Satisfiable, OneAlternativeIsEnough) {
   const RuleCondition never = Group(Kind::kAll, {Above("a/o", 5), Below("a/o", 3)});
   EXPECT_TRUE(CanHold(Group(Kind::kAny, {never, Above("a/o", 5)})));

@@ -11,6 +11,20 @@ int64_t SafetyCounts(double value, double resolution) {
   return std::llround(std::clamp(value / resolution, -kMost, kMost));
 }
 
+double ResolutionFor(double bound) {
+  constexpr double kDecimals = 6, kMost = 18, kOfZero = 9;
+  const double decimals =
+      bound == 0
+          ? kOfZero
+          : std::clamp(kDecimals - std::floor(std::log10(std::abs(bound))), kDecimals, kMost);
+  return std::pow(10, -decimals);
+}
+
+void SetBound(double bound, RuleCondition* condition) {
+  condition->resolution = ResolutionFor(bound);
+  condition->counts = SafetyCounts(bound, condition->resolution);
+}
+
 std::string_view ToString(Comparison comparison) {
   switch (comparison) {
     case Comparison::kAtLeast:

@@ -13,8 +13,9 @@
 
 namespace canhub {
 
-// Readings are compared as whole numbers of this, in their unit, unless a level says otherwise:
-// 0.01 * 60 + 2.2 is at 2.8 (battery safety facts, section 5.4). Finer than what a device sends.
+// Readings are compared as whole numbers of this, in their unit, unless a level says otherwise or
+// a condition's bound is smaller than 1: 0.01 * 60 + 2.2 is at 2.8 (battery safety facts, section
+// 5.4).
 inline constexpr double kResolution = 1e-6;
 // The nearest; never beyond what fits.
 int64_t SafetyCounts(double value, double resolution);
@@ -42,14 +43,19 @@ struct RuleCondition {
   std::string subject;
   bool absolute = false;  // kValue: without its sign
   Comparison comparison = Comparison::kAtLeast;
-  int64_t counts = 0;  // of kResolution
-  uint32_t mask = 0;   // bits by the number of a Quality or BusState
+  int64_t counts = 0;  // of `resolution`
+  double resolution = kResolution;
+  uint32_t mask = 0;  // bits by the number of a Quality or BusState
   LevelSide side = LevelSide::kAny;
   Level level = Level::kDangerous;
   std::vector<RuleCondition> parts;
   std::string text;  // as it was written
   int line = 0;
 };
+// The resolution for one bound: kResolution, or a power of ten that is at most a millionth of the
+// bound, 1e-18 at the least; for 0, 1e-9.
+double ResolutionFor(double bound);
+void SetBound(double bound, RuleCondition* condition);
 // The opposite, with Truth's unknown as it is.
 RuleCondition Negated(const RuleCondition& condition);
 

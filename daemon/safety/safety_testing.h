@@ -24,13 +24,14 @@ namespace canhub::safety_testing {
 using Kind = RuleCondition::Kind;
 
 inline RuleCondition Compared(const std::string& item, Comparison comparison, double bound) {
-  return {.kind = Kind::kValue,
-          .subject = item,
-          .comparison = comparison,
-          .counts = SafetyCounts(bound, kResolution),
-          .text = item + " " + std::string(ToString(comparison)) + " " +
-                  Value::Number(bound).ToString(),
-          .line = 1};
+  RuleCondition condition{.kind = Kind::kValue,
+                          .subject = item,
+                          .comparison = comparison,
+                          .text = item + " " + std::string(ToString(comparison)) + " " +
+                                  Value::Number(bound).ToString(),
+                          .line = 1};
+  SetBound(bound, &condition);
+  return condition;
 }
 inline RuleCondition IsQuality(const std::string& item, Quality quality) {
   return {.kind = Kind::kQuality,
