@@ -7,10 +7,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "daemon/core/closest_names.h"
-#include "daemon/core/device_values.h"
 #include "daemon/core/gate_checks.h"
+#include "daemon/safety/ends.h"
 #include "daemon/safety/inputs.h"
 #include "daemon/safety/interlock.h"
+#include "daemon/safety/latches.h"
 #include "daemon/safety/refusals.h"
 #include "drivers/api/errors.h"
 #include "drivers/api/mutex.h"
@@ -22,8 +23,6 @@ using absl::StatusCode;
 
 // Its own items are GOOD for ten ticks: if it hangs, everybody sees that (S03).
 constexpr Duration kGoodFor = 10 * kSafetyTick;
-// What could not be written is tried again so often.
-constexpr Duration kSaveRetry = std::chrono::seconds(1);
 constexpr size_t kMaxComment = 500;
 constexpr size_t kMaxKept = 500;
 
@@ -61,41 +60,6 @@ std::shared_ptr<const ItemTable> MakeItems(const SafetyRules& rules) {
   return std::make_shared<const ItemTable>(std::move(blocks), std::move(items));
 }
 
-std::string LatchKey(const InterlockRule& rule) { return "latched." + rule.id; }
-
-// Ends of safe actions, and of writes to the disk.
-struct End {
-  size_t interlock;
-  uint64_t run;  // of the sequence, or of the latch
-  size_t step;   // of the sequence
-  absl::Status status;
-};
-
-// Ends on their way from other threads. Outlives the engine.
-class Ends {
- public:
-  explicit Ends(std::function<void()> wake) : wake_(std::move(wake)) {}
-  void Push(End end) {
-    MutexLock lock(&mutex_);
-    if (!wake_) return;
-    ends_.push_back(std::move(end));
-    wake_();
-  }
-  std::vector<End> Take() {
-    MutexLock lock(&mutex_);
-    return std::exchange(ends_, {});
-  }
-  void Close() {
-    MutexLock lock(&mutex_);
-    wake_ = nullptr;
-  }
-
- private:
-  Mutex mutex_;
-  std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
-  std::vector<End> ends_ ABSL_GUARDED_BY(mutex_);
-};
-
 class Engine final : public InterlockTable, private InterlockHost {
  public:
   Engine(SafetyRules rules, InterlockDependencies dependencies)
@@ -106,13 +70,11 @@ class Engine final : public InterlockTable, private InterlockHost {
         gate_(dependencies.gate),
         alarms_(dependencies.alarms),
         audit_(dependencies.audit),
-        values_(dependencies.values),
         bus_of_(std::move(dependencies.bus_of)),
         refusals_(clock_, &rules_),
         inputs_(&rules_, dependencies, [this] { News(); }),
-        latches_(rules_.interlocks.size()),
-        ends_(std::make_shared<Ends>([this] { News(); })),
-        saved_(std::make_shared<Ends>([this] { News(); })) {
+        latches_(&rules_, dependencies.values, alarms_, [this] { News(); }),
+        ends_(std::make_shared<Ends>([this] { News(); })) {
     InterlockHost* const host = this;
     for (size_t i = 0; i < rules_.interlocks.size(); ++i) {
       interlocks_.emplace_back(i, &rules_.interlocks[i], &inputs_, host);
@@ -133,11 +95,6 @@ class Engine final : public InterlockTable, private InterlockHost {
     cache_->SetFirstListener(nullptr);
     gate_->SetInterlocks(nullptr);
     ends_->Close();
-    saved_->Close();
-    // The last chance: the daemon ends.
-    for (size_t i = 0; i < latches_.size(); ++i) {
-      if (latches_[i].saved != latches_[i].version) Save(i);
-    }
   }
 
   MonoTime RunUntil(MonoTime now) override;
@@ -188,11 +145,6 @@ class Engine final : public InterlockTable, private InterlockHost {
   void Publish(MonoTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PublishView() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Audit(const std::string& identity, const std::string& text);
-  // Why the interlock is latched; "": it is not.
-  void Latch(size_t interlock, const std::string& why);
-  void Save(size_t interlock);
-  // Tries again what could not be written; returns when the next is due.
-  MonoTime SaveAgain(MonoTime now);
 
   const SafetyRules rules_;
   const Clock* const clock_;
@@ -201,7 +153,6 @@ class Engine final : public InterlockTable, private InterlockHost {
   HubGate* const gate_;
   AlarmBook* const alarms_;
   AuditLog* const audit_;
-  DeviceValues* const values_;
   const std::map<std::string, std::string> bus_of_;
 
   std::atomic<bool> news_{false};
@@ -214,13 +165,7 @@ class Engine final : public InterlockTable, private InterlockHost {
   std::vector<Interlock> interlocks_;
   std::optional<ConditionNode> precharge_;
   std::vector<Level> levels_raised_;
-  // What is to be on disk, of one interlock.
-  struct Latched {
-    std::string why;
-    uint64_t version = 0, saved = 0;
-    MonoTime retry = kNever;
-  };
-  std::vector<Latched> latches_;
+  Latches latches_;
   MonoTime next_tick_{};
   bool changed_ = false;  // since the last Publish
 
@@ -228,7 +173,7 @@ class Engine final : public InterlockTable, private InterlockHost {
   std::vector<InterlockInfo> view_ ABSL_GUARDED_BY(view_mutex_);
   std::vector<LevelInfo> level_view_ ABSL_GUARDED_BY(view_mutex_);
 
-  const std::shared_ptr<Ends> ends_, saved_;
+  const std::shared_ptr<Ends> ends_;
 };
 
 // ---------------------------------------------------------------- a look
@@ -246,7 +191,7 @@ MonoTime Engine::RunUntil(MonoTime now) {
   const bool tick = now >= next_tick_;
   if (tick) next_tick_ = now + kSafetyTick;
   if (tick || changed_) Publish(now);
-  MonoTime next = std::min(next_tick_, SaveAgain(now));
+  MonoTime next = std::min(next_tick_, latches_.RunUntil(now));
   for (const Interlock& interlock : interlocks_) next = std::min(next, interlock.next());
   return next;
 }
@@ -339,59 +284,10 @@ void Engine::Audit(const std::string& identity, const std::string& text) {
   if (!audit_->Append(entry).ok()) audit_->AppendReserved(std::move(entry)).IgnoreError();
 }
 
-void Engine::Latch(size_t interlock, const std::string& why) {
-  if (values_ == nullptr || !rules_.interlocks[interlock].latch) return;
-  Latched& latch = latches_[interlock];
-  latch.why = why;
-  ++latch.version;
-  Save(interlock);
-}
-
-void Engine::Save(size_t interlock) {
-  Latched& latch = latches_[interlock];
-  latch.retry = kNever;
-  values_->Put({.device_id = kSafetyDevice,
-                .key = LatchKey(rules_.interlocks[interlock]),
-                .value = latch.why,
-                .done = [saved = saved_, interlock, version = latch.version](absl::Status status) {
-                  saved->Push({interlock, version, 0, std::move(status)});
-                }});
-}
-
-MonoTime Engine::SaveAgain(MonoTime now) {
-  for (const End& end : saved_->Take()) {
-    Latched& latch = latches_[end.interlock];
-    if (end.run != latch.version) continue;
-    const std::string& id = rules_.interlocks[end.interlock].id;
-    if (end.status.ok()) {
-      latch.saved = latch.version;
-      alarms_->Clear(kSafetyDevice, id + ".not_saved");
-      continue;
-    }
-    latch.retry = now + kSaveRetry;
-    alarms_->Raise(kSafetyDevice, id + ".not_saved", AlarmSeverity::kCritical,
-                   "interlock " + id +
-                       (latch.why.empty() ? ": that it was let go is not on disk, after a restart "
-                                            "it is latched again: "
-                                          : ": that it is latched is not on disk, a restart would "
-                                            "forget it: ") +
-                       std::string(end.status.message()) + ". Tried again every second.");
-  }
-  MonoTime next = kNever;
-  for (size_t i = 0; i < latches_.size(); ++i) {
-    if (now >= latches_[i].retry) Save(i);
-    next = std::min(next, latches_[i].retry);
-  }
-  return next;
-}
-
 void Engine::Restore() {
-  if (values_ == nullptr) return;
-  const DeviceValues::Values loaded = values_->Loaded(kSafetyDevice);
-  for (Interlock& interlock : interlocks_) {
-    const auto found = loaded.find(LatchKey(interlock.rule()));
-    if (found == loaded.end() || found->second.empty() || !interlock.rule().latch) continue;
-    interlock.Restore(found->second, clock_->Now());
+  const std::vector<std::string> latched = latches_.Loaded();
+  for (size_t i = 0; i < latched.size(); ++i) {
+    if (!latched[i].empty()) interlocks_[i].Restore(latched[i], clock_->Now());
   }
   const MutexLock lock(&mutex_);
   UpdateRefusals();
@@ -410,7 +306,7 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
           why += (why.empty() ? "" : "; ") + cause.ToText(now);
         }
         // Kept for people, who need no book.
-        Latch(index, Printable(why, kMaxKept));
+        latches_.Set(index, Printable(why, kMaxKept));
         alarms_->Raise(
             kSafetyDevice, rule.id,
             rule.severity == Level::kDangerous ? AlarmSeverity::kCritical : AlarmSeverity::kWarning,
@@ -423,7 +319,7 @@ void Engine::Tell(Interlock& interlock, MonoTime now) {
               "interlock " + rule.id + ": its condition is over; latched until acknowledged");
         break;
       case Interlock::Event::kReleased:
-        Latch(index, "");
+        latches_.Set(index, "");
         alarms_->Clear(kSafetyDevice, rule.id);
         alarms_->Clear(kSafetyDevice, incomplete);
         if (!rule.latch) Audit(DaemonCaller().identity, "interlock " + rule.id + " released");
