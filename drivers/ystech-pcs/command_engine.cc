@@ -269,12 +269,12 @@ void CommandEngine::OnSet(const absl::StatusOr<Exchange::Replies>& replies,
              {{"result", std::to_string(result)}}));
 }
 
-void CommandEngine::ThenStartStop(std::function<bool()> start, bool clear,
-                                  std::function<bool()> self_start, std::string what) {
+void CommandEngine::ThenStartStop(bool start, bool clear, std::function<bool()> self_start,
+                                  std::string what) {
   ThenSet(
-      [this, start = std::move(start), clear, self_start = std::move(self_start)] {
+      [this, start, clear, self_start = std::move(self_start)] {
         return EncodeAs(parts_.settings.address,
-                        StartStop{.start = start() ? 1 : 0,
+                        StartStop{.start = start ? 1 : 0,
                                   .clear_fault = clear ? 1 : 0,
                                   .self_start = self_start() ? 1 : 0},
                         parts_.settings.codec);

@@ -112,8 +112,7 @@ class CommandEngine {
   // are about.
   void ThenSet(MakeFrame make, Pf reply, int selector, std::string what, bool last);
   // The three flags of 0x0F.
-  void ThenStartStop(std::function<bool()> start, bool clear, std::function<bool()> self_start,
-                     std::string what);
+  void ThenStartStop(bool start, bool clear, std::function<bool()> self_start, std::string what);
   void ThenSetMode(const ModeSpec& mode, bool last);
   void ThenSetParameters(const ModeSetting& setting);
   void ThenCompareMode(const ModeSetting& setting);

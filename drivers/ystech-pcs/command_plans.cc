@@ -292,7 +292,7 @@ void CommandEngine::PlanStart() {
     return Annotate(CheckModeSetting(parts_.config, *protection, setting),
                     "what the device would run is out of bounds: ");
   });
-  ThenStartStop([] { return true; }, /*clear=*/false, [this] { return SelfStart(); }, "the start");
+  ThenStartStop(/*start=*/true, /*clear=*/false, [this] { return SelfStart(); }, "the start");
   ThenWatch(
       [this, begun = std::make_shared<bool>(false)] {
         switch (parts_.image.state_class()) {
@@ -323,7 +323,7 @@ void CommandEngine::PlanStart() {
 void CommandEngine::PlanClear() {
   // The same frame would stop a converter that runs.
   ThenCheck([this] { return RequireStopped("clearing a fault"); });
-  ThenStartStop([] { return false; }, /*clear=*/true, [this] { return SelfStart(); },
+  ThenStartStop(/*start=*/false, /*clear=*/true, [this] { return SelfStart(); },
                 "the clearing of the fault");
   ThenWatch(
       [this] {
@@ -341,12 +341,10 @@ void CommandEngine::PlanClear() {
 }
 
 void CommandEngine::PlanSelfStart(bool enable) {
-  ThenCheck([this]() -> absl::Status {
-    if (parts_.image.state_class() != StateClass::kUnknown) return absl::OkStatus();
-    return Error(StatusCode::kFailedPrecondition, "STATE_UNKNOWN",
-                 "self-start shares a frame with start and stop, and it is not known whether it "
-                 "runs; nothing was sent");
-  });
+  // The same frame starts or stops. One that says start would start a converter that has stopped
+  // since it was heard last.
+  const auto require_stopped = [this] { return RequireStopped("self-start"); };
+  ThenCheck(require_stopped);
   // On disk before the device has it: nothing else knows it afterwards.
   Then([this, enable, id = job_->command.id] {
     job_->keeps_self_start = true;
@@ -361,12 +359,9 @@ void CommandEngine::PlanSelfStart(bool enable) {
                          std::string(kept.message()) + "; nothing was sent"));
         });
   });
-  ThenStartStop(
-      [this] {
-        const StateClass now = parts_.image.state_class();
-        return now == StateClass::kRunning || now == StateClass::kStarting;
-      },
-      /*clear=*/false, [enable] { return enable; }, enable ? "self-start on" : "self-start off");
+  ThenCheck(require_stopped);  // the disk may have taken its time
+  ThenStartStop(/*start=*/false, /*clear=*/false, [enable] { return enable; },
+                enable ? "self-start on" : "self-start off");
 }
 
 absl::Status CommandEngine::PlanTime(const Arguments& arguments) {

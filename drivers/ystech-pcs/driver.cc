@@ -46,7 +46,7 @@ std::vector<ActionSpec> Actions() {
       {action::kSetSelfStart,
        Role::kEngineer,
        false,
-       "whether it starts by itself at power-on",
+       "whether it starts by itself at power-on; only while stopped",
        {{"self_start", ValueType::kFlag, true, "true: it does"}}},
       {action::kSetTime,
        Role::kOperator,

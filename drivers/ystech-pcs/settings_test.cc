@@ -250,14 +250,50 @@ TEST(PcsSelfStart, GoesOutWithEveryLaterStartAndStop) {
   EXPECT_TRUE(b.Flag("self_start"));
 }
 
-TEST(PcsSelfStart, DoesNotStopAConverterThatRuns) {
+// Its frame starts or stops as well: it would have to tell a converter to run that may have stopped
+// since it was heard last.
+TEST(PcsSelfStart, S08_IsRefusedWhileItRuns) {
   Bench b;
   b.Boot();
   b.RunCharge();
-  ASSERT_EQ(b.Act("set_self_start", {{"self_start", Value::Flag(true)}}), absl::OkStatus());
-  EXPECT_THAT(b.line.SettingFrames(), ElementsAre("180FFAB4#0100010000000000"));
+  EXPECT_EQ(Reason(b.Act("set_self_start", {{"self_start", Value::Flag(true)}})), "CONVERTER_RUNS");
+  EXPECT_THAT(b.line.SettingFrames(), IsEmpty());
   b.h.Advance(seconds(1));
   EXPECT_EQ(b.State(), 12);
+}
+
+TEST(PcsSelfStart, S08_DoesNotStartAConverterThatStoppedUnheard) {
+  Bench b;
+  b.Boot();
+  b.RunCharge();
+  b.line.lose = [](TestLine::From from, const CanFrame& frame) {
+    return from == kSimulator && Code(frame) == 0x13;
+  };
+  // Somebody at the display.
+  b.simulator->OnFrame(b.h.Rx(*ParseFrame("180FFAB4#0000000000000000")));  // row 19
+  b.h.Advance(milliseconds(400));
+  ASSERT_EQ(b.State(), 12) << "as it was heard last";
+  EXPECT_FALSE(b.Act("set_self_start", {{"self_start", Value::Flag(true)}}).ok());
+  b.line.lose = nullptr;
+  b.h.Advance(seconds(5));
+  EXPECT_EQ(b.State(), 13);
+}
+
+TEST(PcsSelfStart, S08_DoesNotStopAConverterThatWasStartedMeanwhile) {
+  Bench b;
+  b.Boot();
+  ASSERT_EQ(b.Act("set_mode", Charge(-50)), absl::OkStatus());
+  b.line.ClearLog();
+  b.h.memory.SaveLater();
+  const Command command = b.h.Action("set_self_start", {{"self_start", Value::Flag(true)}});
+  b.driver->Execute(command);
+  // Somebody at the display.
+  b.simulator->OnFrame(b.h.Rx(*ParseFrame("180FFAB4#0100000000000000")));  // row 18
+  ASSERT_TRUE(b.Until([&] { return b.State() == 12; }, seconds(5)));
+  b.h.memory.Saved();
+  ASSERT_NE(b.h.commands.finished(command.id), nullptr);
+  EXPECT_EQ(Reason(b.StatusOf(command.id)), "CONVERTER_RUNS");
+  EXPECT_THAT(b.line.SettingFrames(), IsEmpty());
 }
 
 TEST(PcsSelfStart, IsOnDiskBeforeTheDeviceHasIt) {

@@ -348,7 +348,7 @@ class YstechPcs final : public Family {
     if (name == "set_self_start") {
       const Value* on = FindArgument(call->arguments, "self_start");
       const bool as_asked = on != nullptr && (frame.data[2] != 0) == on->flag();
-      return code == kStartStop && frame.data[1] == 0 && as_asked ? 1 : 0;
+      return code == kStartStop && frame.data[0] == 0 && frame.data[1] == 0 && as_asked ? 1 : 0;
     }
     if (name == "set_io") return code == kSetIo ? 1 : 0;
     if (name == "set_time") return code == kSetTime ? 1 : 0;
