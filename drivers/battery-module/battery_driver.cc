@@ -91,7 +91,7 @@ void BatteryDriver::OnBusState(BusState state) {
     return UpdateLink(now);
   }
   timers_.Cancel(sync_timer_);
-  timers_.Cancel(request_timer_);
+  timers_.Cancel(std::exchange(request_timer_, 0));
   timers_.Cancel(counting_timer_);
   // A count that was begun is given up, not the pack that was counted before.
   if (phase_ == Phase::kCounting) phase_ = latched_ > 0 ? Phase::kLatched : Phase::kWaiting;
@@ -123,11 +123,12 @@ Duration BatteryDriver::SyncPeriod(int modules) const {
 
 void BatteryDriver::StartPolling() {
   timers_.Cancel(sync_timer_);
-  timers_.Cancel(request_timer_);
   if (!settings_.poll) return;
   SendSync();
   sync_timer_ = timers_.Every(sync_period_, [this] { SendSync(); });
-  if (latched_ > 0 && settings_.request_period > Duration(0) && settings_.sensors > 0) {
+  // Requests that run already go on: a count gives them no reason to come sooner.
+  if (request_timer_ == 0 && latched_ > 0 && settings_.request_period > Duration(0) &&
+      settings_.sensors > 0) {
     SendRequest();
   }
 }

@@ -72,6 +72,17 @@ TEST(Counting, GoesOnAskingForSensorsWhileThePackIsCountedAnew) {
   EXPECT_NEAR(static_cast<double>(CountOf(b.line.log(), 0x602)), 9, 1);
 }
 
+// A request each time would wait behind the answers to all the SYNCs (found by the random
+// simulation: requests went out long after the actor hung).
+TEST(Counting, CountingAnewOverAndOverAsksForNoMoreSensors) {
+  Bench b({{"sync_period", Value::Number(1)}, {"stale_after", Value::Number(5)}});
+  ASSERT_TRUE(b.StartAndPoll());
+  b.line.ClearLog();
+  for (int i = 0; i < 20; ++i) b.driver->Execute(b.h.Action(battery::action::kDetect));
+  b.Pass(milliseconds(3000));
+  EXPECT_NEAR(static_cast<double>(CountOf(b.line.log(), 0x602)), 3, 1);
+}
+
 TEST(Counting, ListensOnlyWhereSomebodyElsePolls) {
   Alone a({{"poll", Value::Flag(false)}});
   a.Count();
