@@ -285,7 +285,8 @@ void SocketcandClient::OnErrorClass(uint32_t error_class, MonoTime now) {
 }
 
 void SocketcandClient::WriteFrames() {
-  while (socket_.ok() && Flush()) {
+  if (!socket_.ok() || !Flush()) return;
+  do {
     const MonoTime now = clock_.Now();
     // Ask the connection first: a frame that is taken goes out at once.
     pollfd room{socket_.get(), POLLOUT, 0};
@@ -295,8 +296,7 @@ void SocketcandClient::WriteFrames() {
     output_ = FormatSend(entry->tx.frame);
     written_ = 0;
     writing_ = std::move(entry);
-    if (!Flush() || !core_->HasTx()) return;
-  }
+  } while (Flush() && core_->HasTx());
 }
 
 // On a sender's thread.

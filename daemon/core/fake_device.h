@@ -298,7 +298,12 @@ class MemoryAlarms final : public AlarmStore {
     alarms_[alarm.id()] = alarm;
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override { return std::vector<AlarmRecord>{}; }
+  absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override {
+    const std::lock_guard lock(mutex_);
+    std::vector<AlarmRecord> all;
+    for (const auto& [id, alarm] : alarms_) all.push_back(alarm);
+    return all;
+  }
 
  private:
   std::mutex mutex_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/core/closest_names.h"
+#include "daemon/core/request_ids.h"
 #include "drivers/api/errors.h"
 
 namespace canhub {
@@ -215,6 +216,50 @@ absl::StatusOr<std::vector<ItemWrite>> CheckWrites(const GatedDevice& device,
     checked.push_back({*item, *std::move(value)});
   }
   return checked;
+}
+
+absl::Status RoleTooLow(const Caller& caller, Role needed, const std::string& place,
+                        const std::string& act) {
+  return MakeError(StatusCode::kPermissionDenied, "ROLE_TOO_LOW",
+                   Printable(place, kMaxQuotedName) + ": " + act + " needs the role " +
+                       std::string(ToString(needed)) + "; " +
+                       Printable(caller.identity, kMaxIdentity) + " has the role " +
+                       std::string(ToString(caller.role)) + " (access rules of the configuration)",
+                   {{"device_id", Printable(place, kMaxQuotedName)},
+                    {"needed", std::string(ToString(needed))},
+                    {"role", std::string(ToString(caller.role))},
+                    {"identity", Printable(caller.identity, kMaxIdentity)}});
+}
+
+absl::Status CheckRequestId(const std::string& place, const std::string& request_id) {
+  if (request_id.size() <= RequestIds::kMaxLength) return absl::OkStatus();
+  return MakeError(StatusCode::kInvalidArgument, "REQUEST_ID_TOO_LONG",
+                   place + ": found a request id of " + std::to_string(request_id.size()) +
+                       " bytes, expected at most " + std::to_string(RequestIds::kMaxLength),
+                   {{"device_id", place},
+                    {"found", std::to_string(request_id.size())},
+                    {"maximum", std::to_string(RequestIds::kMaxLength)}});
+}
+
+absl::Status CheckWaitFor(const std::string& place, Stage stage,
+                          std::initializer_list<Stage> known) {
+  std::string expected;
+  for (const Stage s : known) {
+    if (s == stage) return absl::OkStatus();
+    expected += (expected.empty() ? "" : ", ") + std::string(ToString(s));
+  }
+  return MakeError(
+      StatusCode::kInvalidArgument, "WAIT_FOR",
+      place + ": cannot wait for " + std::string(ToString(stage)) + ", expected one of " + expected,
+      {{"device_id", place}, {"found", std::string(ToString(stage))}, {"expected", expected}});
+}
+
+absl::Status DeadlinePassed(const std::string& place, MonoTime deadline, MonoTime now) {
+  const auto late = std::chrono::duration_cast<std::chrono::milliseconds>(now - deadline);
+  return MakeError(StatusCode::kDeadlineExceeded, "DEADLINE_PASSED",
+                   place + ": the caller's deadline passed " + std::to_string(late.count()) +
+                       " ms ago; nothing was sent",
+                   {{"device_id", place}, {"late_ms", std::to_string(late.count())}});
 }
 
 const ActionSpec* FindAction(const DriverInfo& driver, std::string_view name) {

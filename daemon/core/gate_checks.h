@@ -1,6 +1,8 @@
-// What the gate checks of a command's content: names, types, ranges, limits. Pure functions.
+// What the gate checks of a command: its caller, how it is given, and its content: names, types,
+// ranges, limits. Pure functions.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,16 @@ namespace canhub {
 inline constexpr size_t kMaxQuotedName = 80;
 inline constexpr size_t kMaxAuditText = 2000;
 std::string Printable(std::string_view text, size_t max_size);
+
+inline constexpr size_t kMaxIdentity = 256;
+
+// What is checked of a caller and of how the command is given. `place`: the device or bus.
+absl::Status RoleTooLow(const Caller& caller, Role needed, const std::string& place,
+                        const std::string& act);
+absl::Status CheckRequestId(const std::string& place, const std::string& request_id);
+absl::Status CheckWaitFor(const std::string& place, Stage stage,
+                          std::initializer_list<Stage> known);
+absl::Status DeadlinePassed(const std::string& place, MonoTime deadline, MonoTime now);
 
 // The longest text that an item or argument takes.
 inline constexpr size_t kMaxTextValue = 256;

@@ -21,7 +21,6 @@ using absl::StatusCode;
 // A bus reports every frame that wants it, at the latest when its deadline passes; a frame still
 // unreported after this much more was forgotten by the bus.
 constexpr Duration kReportGrace = std::chrono::seconds(1);
-constexpr size_t kMaxIdentity = 256;
 
 // Heterogeneous look-up: a string_view finds a std::string without a copy.
 struct NameHash {
@@ -46,50 +45,6 @@ class FramePort final : public FrameSink {
   const std::shared_ptr<GateLedger> ledger_;
   std::unique_ptr<BusPort> port_;  // last: detached before anything that the sink uses is gone
 };
-
-absl::Status RoleTooLow(const Caller& caller, Role needed, const std::string& place,
-                        const std::string& act) {
-  return MakeError(StatusCode::kPermissionDenied, "ROLE_TOO_LOW",
-                   Printable(place, kMaxQuotedName) + ": " + act + " needs the role " +
-                       std::string(ToString(needed)) + "; " +
-                       Printable(caller.identity, kMaxIdentity) + " has the role " +
-                       std::string(ToString(caller.role)) + " (access rules of the configuration)",
-                   {{"device_id", Printable(place, kMaxQuotedName)},
-                    {"needed", std::string(ToString(needed))},
-                    {"role", std::string(ToString(caller.role))},
-                    {"identity", Printable(caller.identity, kMaxIdentity)}});
-}
-
-absl::Status CheckRequestId(const std::string& place, const std::string& request_id) {
-  if (request_id.size() <= RequestIds::kMaxLength) return absl::OkStatus();
-  return MakeError(StatusCode::kInvalidArgument, "REQUEST_ID_TOO_LONG",
-                   place + ": found a request id of " + std::to_string(request_id.size()) +
-                       " bytes, expected at most " + std::to_string(RequestIds::kMaxLength),
-                   {{"device_id", place},
-                    {"found", std::to_string(request_id.size())},
-                    {"maximum", std::to_string(RequestIds::kMaxLength)}});
-}
-
-absl::Status CheckWaitFor(const std::string& place, Stage stage,
-                          std::initializer_list<Stage> known) {
-  std::string expected;
-  for (const Stage s : known) {
-    if (s == stage) return absl::OkStatus();
-    expected += (expected.empty() ? "" : ", ") + std::string(ToString(s));
-  }
-  return MakeError(
-      StatusCode::kInvalidArgument, "WAIT_FOR",
-      place + ": cannot wait for " + std::string(ToString(stage)) + ", expected one of " + expected,
-      {{"device_id", place}, {"found", std::string(ToString(stage))}, {"expected", expected}});
-}
-
-absl::Status DeadlinePassed(const std::string& place, MonoTime deadline, MonoTime now) {
-  const auto late = std::chrono::duration_cast<std::chrono::milliseconds>(now - deadline);
-  return MakeError(StatusCode::kDeadlineExceeded, "DEADLINE_PASSED",
-                   place + ": the caller's deadline passed " + std::to_string(late.count()) +
-                       " ms ago; nothing was sent",
-                   {{"device_id", place}, {"late_ms", std::to_string(late.count())}});
-}
 
 class Gate final : public HubGate {
  public:

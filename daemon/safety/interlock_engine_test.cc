@@ -14,16 +14,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-class InterlockTest : public SafetyTest {
- protected:
-  // Everything read and below every bound.
-  void StartQuiet(SafetyRules rules) {
-    Start(std::move(rules));
-    Measure(0, 10);
-    Measure(1, 10);
-    Acts();
-  }
-};
+class InterlockTest : public SafetyTest {};
 
 // ---------------------------------------------------------------- trips
 

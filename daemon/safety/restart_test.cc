@@ -15,11 +15,6 @@ using ::testing::IsEmpty;
 
 class RestartTest : public SafetyTest {
  protected:
-  void StartQuiet(SafetyRules rules) {
-    Start(std::move(rules));
-    Measure(0, 10);
-    Measure(1, 10);
-  }
   void RestartDevice(const std::string& id) {
     ASSERT_TRUE(hub_->RestartDevice(id).ok());
     runner_->Settle();
@@ -129,23 +124,6 @@ TEST_F(RestartTest, AnAcknowledgementThatCouldNotBeWrittenIsTriedToo) {
 
 // ---------------------------------------------------------------- the daemon: alarms
 
-// Finds the alarms of the last run again.
-class KeptAlarms final : public AlarmStore {
- public:
-  absl::Status Save(const AlarmRecord& alarm) override {
-    kept_[alarm.id()] = alarm;
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::vector<AlarmRecord>> LoadAll() override {
-    std::vector<AlarmRecord> all;
-    for (const auto& [id, alarm] : kept_) all.push_back(alarm);
-    return all;
-  }
-
- private:
-  std::map<std::string, AlarmRecord> kept_;
-};
-
 class RestartWithAlarmTest : public RestartTest {
  protected:
   // A daemon that found hv0/trip active, of its last run.
@@ -156,17 +134,14 @@ class RestartWithAlarmTest : public RestartTest {
     trip.text = "tripped";
     trip.active = true;
     trip.count = 1;
-    kept_.Save(trip).IgnoreError();
+    alarm_store_.Save(trip).IgnoreError();
     InterlockRule rule = Rule();
     rule.when = IsAlarm("hv0/trip");
-    hub_ = MakeHub(&clock_, &bus_, &audit_, &kept_, &values_, Rules({rule}));
+    hub_ = MakeHub(&clock_, &bus_, &audit_, &alarm_store_, &values_, Rules({rule}));
     runner_ = std::make_unique<StepRunner>(&clock_);
     for (Steppable* step : hub_->Steppables()) runner_->Add(step);
     runner_->Settle();
   }
-  ~RestartWithAlarmTest() override { Stop(); }
-
-  KeptAlarms kept_;
 };
 
 TEST_F(RestartWithAlarmTest, S01_AnAlarmOfTheLastRunRefusesAndSendsNothing) {
