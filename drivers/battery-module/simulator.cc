@@ -181,6 +181,19 @@ absl::Status BatterySimulator::InjectFault(std::string_view fault, const Argumen
   if (of < 1 || of > kMaxModules || of != std::floor(of)) {
     return absl::InvalidArgumentError(std::string(fault) + ": module: expected 1 to 15");
   }
+  if (fault == "force") {
+    const std::string signal = FindArgument(parameters, "signal")->ToString();
+    const bool known = std::any_of(
+        layout_.routes().begin(), layout_.routes().end(), [&signal](const Route& route) {
+          return std::any_of(route.message->signals.begin(), route.message->signals.end(),
+                             [&signal](const dbc::Signal& own) { return own.name == signal; });
+        });
+    if (!known) {
+      return absl::InvalidArgumentError("force: signal: found \"" + signal +
+                                        "\", expected a name of the DBC, like \"" +
+                                        layout_.routes()[0].message->signals[0].name + "\"");
+    }
+  }
   if (fault == "heat") {
     for (int module = 1; module <= kMaxModules; ++module) {
       if (number == nullptr || module == of) {

@@ -170,6 +170,14 @@ TEST(SimulatedModuleFaults, WhatIsWrongIsRefused) {
   EXPECT_FALSE(m.simulator->InjectFault("silence", OfModule(16)).ok());
   EXPECT_FALSE(m.simulator->InjectFault("force", {{"signal", Value::Text("SOC")}}).ok());
   EXPECT_FALSE(m.simulator->InjectFault("silence", {{"modul", Value::Integer(1)}}).ok());
+  const absl::Status unknown = m.simulator->InjectFault(
+      "force", {{"signal", Value::Text("Cell_7")}, {"value", Value::Number(4.25)}});
+  EXPECT_FALSE(
+      m.simulator
+          ->InjectFault("force", {{"signal", Value::Integer(7)}, {"value", Value::Number(4.25)}})
+          .ok());
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(unknown.message()), testing::HasSubstr("found \"Cell_7\""));
   EXPECT_EQ(m.simulator->ClearFaults("no_such").status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(m.simulator->ActiveFaults().empty());
 }
